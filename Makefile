@@ -1,0 +1,33 @@
+# Everything runs in .venv, which is made and filled on first use.
+PYTHON ?= python3
+RUN := .venv/bin/python
+WEIGHTS := weights/realesrgan-x4plus.npz
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: .venv/installed $(WEIGHTS)  ## the main job on a real photo: faces, adaptation, x4, comparison
+	$(RUN) scripts/demo.py
+
+test: .venv/installed $(WEIGHTS)  ## the tests, under 12 minutes
+	$(RUN) -m pytest
+
+test-slow: .venv/installed $(WEIGHTS)  ## the full-size checks too
+	$(RUN) -m pytest -m "slow or not slow"
+
+lint: .venv/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+bench: .venv/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
+	$(RUN) benchmarks/inference.py
+
+$(WEIGHTS): | .venv/installed
+	$(RUN) scripts/download_weights.py realesrgan-x4plus
+
+.venv/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv results

@@ -1,0 +1,47 @@
+"""Files that are either whole or absent: written beside their place, then renamed into it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from metaf2n_tf.errors import UserError
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make this folder: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a hidden path beside `path` to write to; when the block ends well it becomes `path`, else it goes."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole.
+
+    Raises:
+      UserError: the disk is full, or the place cannot be written to.
+    """
+    try:
+        with replacing(path) as part:
+            part.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None

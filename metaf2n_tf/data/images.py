@@ -1,0 +1,200 @@
+"""Pictures in any of the usual formats in, PNG out: depth, gray, alpha, orientation, profile and EXIF are kept.
+
+Pillow decodes (it reports truncated files, and JPEG pixels equal the published code's); OpenCV reads the 16-bit
+pixels that Pillow would cut to 8.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from metaf2n_tf.data import files
+from metaf2n_tf.errors import UserError
+
+_EXIF_ORIENTATION = 0x0112
+_TIFF_BITS_PER_SAMPLE = 0x0102
+_PNG_HEADER_BYTES = 8 + 25  # signature and IHDR; further chunks go behind them
+_RGB_TO_GRAY = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture.
+
+    rgb: float32 (H, W, 3) in [0, 1]; alpha: float32 (H, W) in [0, 1] or None; depth: 8 or 16 bits a channel;
+    gray: the file has one colour channel (then the three of `rgb` are equal); icc, exif: raw bytes or None.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+    depth: int = 8
+    gray: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.rgb.shape[:2]
+
+
+def _bits(image: Image.Image, head: bytes) -> int:
+    if image.format == "PNG":
+        return head[24]
+    if image.format == "TIFF":
+        return max(np.atleast_1d(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, 8)))
+    return 8
+
+
+def _decode_16bit(path: Path) -> np.ndarray:
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise UserError(f"{path}: neither 8 nor 16 bits a channel")
+    if pixels.ndim == 2:
+        return pixels[..., None]
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _decode_8bit(image: Image.Image) -> np.ndarray:
+    has_alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    gray = image.mode in ("1", "L", "LA", "La")
+    if image.mode.startswith(("I", "F")):
+        raise UserError("neither 8 nor 16 bits a channel")
+    mode = ("LA" if gray else "RGBA") if has_alpha else ("L" if gray else "RGB")
+    if gray and has_alpha and image.mode not in ("LA", "La"):
+        image = image.convert("RGBA")
+    return np.atleast_3d(np.asarray(image.convert(mode)))
+
+
+_ORIENT = {  # EXIF orientation -> what shows the stored pixels upright
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: np.rot90(p),
+}
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode a picture, turned upright as its EXIF says.
+
+    Args:
+      path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, with or without alpha, 8 or 16 bits a channel.
+
+    Raises:
+      UserError: not a picture, truncated, or of a depth that is not handled.
+    """
+    try:
+        head = path.open("rb").read(32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                exif = image.getexif()
+                orientation = exif.pop(_EXIF_ORIENTATION, 1)
+                keep_exif = len(exif) > 0 and image.format != "TIFF"  # a TIFF's tags are its layout
+                exif_bytes = exif.tobytes() if keep_exif else None
+                icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
+                depth = 16 if _bits(image, head) == 16 else 8
+                pixels = _decode_16bit(path) if depth == 16 else _decode_8bit(image)
+    except UserError as error:
+        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
+        raise UserError(f"{path}: not a readable picture ({reason})") from error
+    pixels = _ORIENT.get(orientation, _ORIENT[1])(pixels)
+    colours = np.float32(pixels) / np.float32(2**depth - 1)
+    channels = colours.shape[2]
+    alpha = np.ascontiguousarray(colours[..., -1]) if channels in (2, 4) else None
+    gray = channels <= 2
+    rgb = np.repeat(colours[..., :1], 3, axis=2) if gray else np.ascontiguousarray(colours[..., :3])
+    return Photo(rgb, alpha, depth, gray, icc, exif_bytes)
+
+
+def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
+    """[0, 1] floats to rounded integer levels: uint8 for depth 8, uint16 for 16; values outside are clipped."""
+    top = 2**depth - 1
+    return np.round(np.clip(values, 0.0, 1.0) * top).astype(np.uint8 if depth == 8 else np.uint16)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> bytes:
+    """Encode new pixels as the photo was: gray stays gray, with its ICC profile and EXIF.
+
+    Args:
+      levels: uint8 or uint16 (H, W, 3), RGB.
+      alpha: the same dtype (H, W), or None.
+      photo: says whether the file is gray, and carries the metadata.
+    """
+    depth = 8 * levels.itemsize
+    if photo.gray:
+        levels = to_levels(np.float32(levels) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+    if photo.gray and alpha is not None and depth == 8:
+        stream = io.BytesIO()
+        Image.fromarray(np.dstack([levels, alpha])).save(stream, "PNG")
+        png = stream.getvalue()
+    else:
+        if alpha is not None:  # no PNG writer here knows 16-bit gray with alpha, so that is stored as colour
+            levels = np.dstack([levels, alpha] if not photo.gray else [levels, levels, levels, alpha])
+        if levels.ndim == 3:
+            levels = cv2.cvtColor(levels, cv2.COLOR_RGBA2BGRA if levels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+        png = cv2.imencode(".png", levels)[1].tobytes()
+    extra = b""
+    if photo.icc:
+        extra += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc))
+    if photo.exif:
+        extra += _chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0"))
+    return png[:_PNG_HEADER_BYTES] + extra + png[_PNG_HEADER_BYTES:]
+
+
+def read_rgb8(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3) RGB, whatever the file holds (alpha is dropped)."""
+    return to_levels(read_photo(path).rgb)
+
+
+def write_rgb8(path: Path, rgb: np.ndarray) -> None:
+    """Write uint8 (H, W, 3) RGB as PNG."""
+    files.write_bytes(path, cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def list_photos(folder: Path, extensions: Sequence[str], recursive: bool, leave_out: Path | None = None) -> list[Path]:
+    """Files of a folder in name order; hidden ones are left out.
+
+    Args:
+      extensions: suffixes such as `png` or `.jpg`; files with another one are left out. Empty: every file counts.
+      recursive: also those in sub-folders.
+      leave_out: a folder of results that may lie inside `folder`.
+
+    Raises:
+      UserError: no such folder, nothing in it, or two files whose results would have one name.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--input_dir {folder}: no such folder")
+    suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
+    photos, seen = [], {}
+    for file in sorted(folder.rglob("*") if recursive else folder.glob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        unwanted = suffixes and file.suffix.lower() not in suffixes
+        if hidden or unwanted or not file.is_file() or (leave_out and file.is_relative_to(leave_out)):
+            continue
+        twin = seen.setdefault(file.with_suffix(""), file)
+        if twin != file:
+            raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: rename one, or use --ext")
+        photos.append(file)
+    if not photos:
+        raise UserError(f"--input_dir {folder}: no photos there")
+    return photos

@@ -1,0 +1,1 @@
+"""Faces of a photo: detect, align, restore, cut."""

@@ -1,0 +1,98 @@
+"""Aligned faces: the similarity transform to the FFHQ-style square that face restorers expect, and back at x4.
+
+The arithmetic is `align_faces.py`'s and `generate_test_faces.py`'s of MetaF2N: landmarks cut to integers, Umeyama's
+fit in float32, bilinear warps.
+"""
+
+import cv2
+import numpy as np
+
+from metaf2n_tf.networks.rrdbnet import SCALE
+
+# Five points of the 96 x 112 template: eyes, nose, mouth corners, as (x, y).
+_TEMPLATE = np.array(
+    [
+        [30.29459953, 51.69630051],
+        [65.53179932, 51.50139999],
+        [48.02519989, 71.73660278],
+        [33.54930115, 92.3655014],
+        [62.72990036, 92.20410156],
+    ]
+)
+_TEMPLATE_SIZE = np.array([96, 112])
+_INNER_PADDING = 0.25
+
+
+def reference_points(size: int) -> np.ndarray:
+    """float64 (5, 2): where the landmarks lie in an aligned square of `size` pixels.
+
+    The template is widened to a square, then padded by a quarter of its side all round.
+    """
+    side = _TEMPLATE_SIZE.max()
+    points = _TEMPLATE + (side - _TEMPLATE_SIZE) / 2 + side * _INNER_PADDING
+    return points * (size / (side * (1 + 2 * _INNER_PADDING)))
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray, scale: float | None = None) -> tuple[np.ndarray, float]:
+    """Least-squares similarity transform (Umeyama, PAMI 1991).
+
+    Args:
+      source, target: float32 (N, 2) points; the fit runs in their precision.
+      scale: fixes the scale instead of estimating it.
+
+    Returns:
+      float64 (2, 3) matrix that maps source to target, and its scale.
+
+    Raises:
+      ValueError: all source or all target points are one.
+    """
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    centred = source - source_mean
+    covariance = (target - target_mean).T @ centred / len(source)
+    u, singular, vt = np.linalg.svd(covariance)
+    rank = np.linalg.matrix_rank(covariance)
+    if rank == 0:
+        raise ValueError("the landmarks are all one point")
+    orientation = np.linalg.det(covariance) if rank == 2 else np.linalg.det(u) * np.linalg.det(vt)
+    signs = np.array([1.0, -1.0 if orientation < 0 else 1.0])
+    rotation = (u @ np.diag(signs) @ vt).astype(np.float64)
+    if scale is None:
+        scale = float(1.0 / centred.var(axis=0).sum() * (singular @ signs))
+    shift = target_mean - scale * (rotation @ source_mean)
+    return np.column_stack([scale * rotation, shift]), scale
+
+
+def fit_face(landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Transforms photo -> aligned square and back, each float64 (2, 3), for float (5, 2) landmarks in pixels."""
+    points = np.float32(landmarks.astype(np.int32))
+    reference = np.float32(reference_points(size))
+    forward, scale = fit_similarity(points, reference)
+    inverse, _ = fit_similarity(reference, points, 1.0 / scale)
+    return forward, inverse
+
+
+def warp_to_square(rgb: np.ndarray, forward: np.ndarray, size: int) -> np.ndarray:
+    """The aligned face: uint8 (size, size, 3), black outside the photo."""
+    return cv2.warpAffine(rgb, forward, (size, size), flags=cv2.INTER_LINEAR)
+
+
+def warp_back_x4(
+    square: np.ndarray, inverse: np.ndarray, photo_size: tuple[int, int], registered: bool = True
+) -> np.ndarray:
+    """Lay a restored square onto a canvas 4 times the photo.
+
+    Args:
+      square: uint8 (S, S, 3).
+      inverse: (2, 3), square -> photo.
+      photo_size: (height, width) of the photo.
+      registered: photo pixel x becomes canvas pixels 4x..4x+3. False: the published transform, which only multiplies
+        by 4 and so lies 1.5 canvas pixels up and left of that.
+
+    Returns:
+      uint8 (4 height, 4 width, 3), black outside the square.
+    """
+    matrix = SCALE * inverse
+    if registered:
+        matrix[:, 2] += (SCALE - 1) / 2
+    height, width = photo_size
+    return cv2.warpAffine(square, matrix, (SCALE * width, SCALE * height), flags=cv2.INTER_LINEAR)

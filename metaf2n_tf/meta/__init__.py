@@ -1,0 +1,1 @@
+"""Meta-learning: the inner loop that adapts the super-resolution network to one task."""

@@ -1,0 +1,113 @@
+"""Super-resolve a picture of any size: only one tile at a time reaches the device, so memory does not grow with it."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf.cli import say
+from metaf2n_tf.data.images import to_levels
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.networks import rrdbnet
+
+DEFAULT_TILE = 256
+DEFAULT_TILE_PAD = 40
+PRECISIONS = ("float32", "bfloat16", "float16")
+_SMALLEST_TILE = 32
+
+
+def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Cut one axis into windows of one size.
+
+    Args:
+      length: pixels on the axis.
+      tile: pixels that a window contributes at most; 0 for all of them.
+      pad: context pixels on either side of them.
+
+    Yields:
+      (window, kept part, kept part relative to the window): slices in LQ pixels. The kept parts cover the axis once;
+      windows at the border are moved inward, so that all have one size.
+    """
+    if tile == 0 or length <= tile + 2 * pad:
+        yield slice(0, length), slice(0, length), slice(0, length)
+        return
+    count = math.ceil(length / tile)
+    edges = [round(i * length / count) for i in range(count + 1)]
+    size = max(b - a for a, b in zip(edges[:-1], edges[1:], strict=True)) + 2 * pad
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        first = min(max(start - pad, 0), length - size)
+        yield slice(first, first + size), slice(start, stop), slice(start - first, stop - first)
+
+
+def times_scale(part: slice) -> slice:
+    """The slice of the x4 picture that covers a slice of the LQ one."""
+    return slice(rrdbnet.SCALE * part.start, rrdbnet.SCALE * part.stop)
+
+
+class SuperResolver:
+    """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call."""
+
+    def __init__(self, tile: int = DEFAULT_TILE, tile_pad: int = DEFAULT_TILE_PAD, precision: str = "float32"):
+        """See `split` for `tile` and `tile_pad`; `precision` is one of PRECISIONS."""
+        if tile and tile < _SMALLEST_TILE:
+            raise UserError(f"--tile {tile}: at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once")
+        if tile_pad < 0:
+            raise UserError(f"--tile_pad {tile_pad}: cannot be negative")
+        self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
+        self._compiled = {}
+
+    def _forward(self, params: rrdbnet.Params, window: np.ndarray, precision: str) -> np.ndarray:
+        if precision not in self._compiled:
+
+            def forward(params, images):
+                params = {name: tf.cast(value, precision) for name, value in params.items()}
+                return tf.cast(rrdbnet.forward(params, tf.cast(images, precision)), tf.float32)
+
+            # Traced once, with open height and width, for windows of every size.
+            images = tf.TensorSpec((1, None, None, 3), tf.float32)
+            self._compiled[precision] = tf.function(forward, autograph=False).get_concrete_function(params, images)
+        return self._compiled[precision](params, tf.constant(window[None])).numpy()[0]
+
+    def _finite_forward(self, params: rrdbnet.Params, window: np.ndarray) -> np.ndarray:
+        out = self._forward(params, window, self.precision)
+        if not np.isfinite(out).all() and self.precision != "float32":
+            say(f"a tile came out non-finite in {self.precision}: recomputed in float32")
+            out = self._forward(params, window, "float32")
+        if not np.isfinite(out).all():
+            raise UserError("the network's output is not finite: these weights cannot be used on this photo")
+        return out
+
+    def __call__(self, params: rrdbnet.Params, rgb: np.ndarray, depth: int | None = None) -> np.ndarray:
+        """Super-resolve a picture x4.
+
+        Args:
+          params: SR weights, float32.
+          rgb: float32 (H, W, 3) in [0, 1].
+          depth: None for float32 results, not clipped; 8 or 16 for rounded uint8 or uint16 levels.
+
+        Returns:
+          (4H, 4W, 3), RGB.
+
+        Raises:
+          UserError: the smallest tile does not fit into memory, or the output is not finite.
+        """
+        height, width = rgb.shape[:2]
+        dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
+        result = np.empty((rrdbnet.SCALE * height, rrdbnet.SCALE * width, 3), dtype)
+        try:
+            for rows, out_rows, kept_rows in split(height, self.tile, self.tile_pad):
+                for cols, out_cols, kept_cols in split(width, self.tile, self.tile_pad):
+                    out = self._finite_forward(params, rgb[rows, cols])
+                    out = out[times_scale(kept_rows), times_scale(kept_cols)]
+                    result[times_scale(out_rows), times_scale(out_cols)] = (
+                        out if depth is None else to_levels(out, depth)
+                    )
+        except tf.errors.ResourceExhaustedError:
+            tile = (self.tile or max(height, width)) // 2
+            if tile < _SMALLEST_TILE:
+                raise UserError(f"out of memory even in tiles of {self.tile} pixels. Remedy: --gpu -1") from None
+            say(f"out of memory in tiles of {self.tile or 'the whole photo'}: trying --tile {tile}")
+            self.tile = tile
+            return self(params, rgb, depth)
+        return result

@@ -1,0 +1,87 @@
+"""Adapt the SR network to one photo's face patches: the compiled inner loop of `meta/inner_loop.py`.
+
+Patches go through in chunks of a fixed size whose gradients are summed, so that thirty faces need no more memory, and
+no other program, than one.
+"""
+
+import functools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf.meta import inner_loop
+from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.weights.load import Weights
+
+_CHUNK_PIXELS = 4096  # LQ pixels in a chunk: 16 patches of 16 x 16, about 1.5 GB of activations
+
+
+class Adaptation:
+    """One photo's inner loop, step by step. `losses` and `mean_weight` fill in as it goes."""
+
+    def __init__(self, adapter: "Adapter", lq: np.ndarray, hq: np.ndarray, task_lr: float):
+        self._adapter, self._task_lr = adapter, task_lr
+        size = max(1, _CHUNK_PIXELS // (lq.shape[1] * lq.shape[2]))
+        self._chunks = []
+        for start in range(0, len(lq), size):
+            patches = tf.constant(lq[start : start + size]), tf.constant(hq[start : start + size])
+            weight_map = adapter.weight_map(adapter.mask, *patches)
+            self._chunks.append((len(patches[0]) / len(lq), weight_map, *patches))
+        self.losses: list[float] = []
+        self.mean_weight = sum(share * float(tf.reduce_mean(w)) for share, w, *_ in self._chunks)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss so far is a number."""
+        return all(math.isfinite(loss) for loss in self.losses)
+
+    def _step(self, params: rrdbnet.Params) -> rrdbnet.Params:
+        total_loss, total = 0.0, None
+        for share, *chunk in self._chunks:
+            loss, gradient = self._adapter.gradient(params, *chunk)
+            total_loss += share * float(loss)
+            total = self._adapter.add_scaled(total, gradient, tf.constant(share, tf.float32)) if share < 1 else gradient
+        self.losses.append(total_loss)
+        return self._adapter.update(params, total, tf.constant(self._task_lr, tf.float32))
+
+    def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, rrdbnet.Params]]:
+        """Yield (steps, weights after that many) in rising order; `losses` then ends with the loss of the last ones."""
+        params, done = self._adapter.params, 0
+        for steps in sorted(step_counts):
+            while done < steps:
+                params = self._step(params)
+                done += 1
+            if steps == max(step_counts):
+                loss = sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in self._chunks)
+                self.losses.append(loss)
+            yield steps, params
+
+
+class Adapter:
+    """The weights on the device and the compiled functions, made once per run."""
+
+    def __init__(self, weights: Weights, xla: bool):
+        """`xla` compiles the residual blocks of the gradient."""
+        self.params = {name: tf.constant(value) for name, value in weights.sr.items()}
+        self.mask = None if weights.mask is None else {name: tf.constant(v) for name, v in weights.mask.items()}
+        forward = functools.partial(rrdbnet.forward, xla_blocks=xla)
+
+        def compiled(function):
+            return tf.function(function, autograph=False, reduce_retracing=not xla)
+
+        self.weight_map = compiled(inner_loop.predict_weight_map)
+        self.gradient = compiled(functools.partial(inner_loop.inner_gradient, forward=forward))
+        self.loss = compiled(functools.partial(inner_loop.inner_loss, forward=forward))
+        self.update = compiled(inner_loop.sgd_update)
+        self.add_scaled = compiled(_add_scaled)
+
+    def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: float) -> Adaptation:
+        """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches, N >= 1."""
+        return Adaptation(self, lq, hq, task_lr)
+
+
+def _add_scaled(total: dict | None, gradient: dict, share: tf.Tensor) -> dict[str, tf.Tensor]:
+    scaled = {name: share * value for name, value in gradient.items()}
+    return scaled if total is None else {name: total[name] + value for name, value in scaled.items()}

@@ -1,0 +1,40 @@
+"""Random patches of a photo's faces: the batch that the network is adapted on."""
+
+import numpy as np
+
+from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.tiles import times_scale
+
+
+def sample_patches(
+    pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the patches of one photo.
+
+    A face with a side of at most patch_size / 4 LQ pixels is too small to cut: it is left out, unless no face of the
+    photo is larger; then the first one is used whole, once.
+
+    Args:
+      pairs: uint8 (h, w, 3) LQ and (4h, 4w, 3) HQ faces.
+      patch_size: side of the HQ patches in pixels, a multiple of 4.
+      count: patches a face.
+      rng: draws the positions, uniform over all that fit.
+
+    Returns:
+      float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches in [0, 1], p = patch_size / 4 (the face's own size where
+      it is used whole); N = 0 without faces.
+    """
+    side = patch_size // SCALE
+    large = [(lq, hq) for lq, hq in pairs if min(lq.shape[:2]) > side]
+    lq_patches, hq_patches = [], []
+    for lq, hq in large:
+        for _ in range(count):
+            y, x = (int(rng.integers(0, length - side + 1)) for length in lq.shape[:2])
+            rows, cols = slice(y, y + side), slice(x, x + side)
+            lq_patches.append(lq[rows, cols])
+            hq_patches.append(hq[times_scale(rows), times_scale(cols)])
+    if pairs and not large:
+        lq_patches, hq_patches = [pairs[0][0]], [pairs[0][1]]
+    if not lq_patches:
+        return np.zeros((0, side, side, 3), np.float32), np.zeros((0, patch_size, patch_size, 3), np.float32)
+    return tuple((np.stack(patches) / 255.0).astype(np.float32) for patches in (lq_patches, hq_patches))

@@ -1,0 +1,38 @@
+"""Our own weight file: an uncompressed `.npz` whose entries are the published variable names."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from metaf2n_tf.data import files
+from metaf2n_tf.errors import UserError
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read `{variable name: float32 array}`; float16 entries are widened.
+
+    Raises:
+      UserError: no such file, another kind of file, or truncated.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name].astype(np.float32) for name in archive.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, AttributeError, KeyError) as error:
+        raise UserError(f"{path}: not a readable .npz file: truncated or of another kind") from error
+
+
+def write_npz(path: Path, params: Mapping[str, np.ndarray]) -> None:
+    """Write `{variable name: array}`; arrays that float16 holds exactly are stored so, at half the size."""
+    stream = io.BytesIO()
+    arrays = {}
+    for name, value in params.items():
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        arrays[name] = half if np.array_equal(half.astype(np.float32), value) else value
+    np.savez(stream, **arrays)
+    files.write_bytes(path, stream.getvalue())

@@ -1,0 +1,81 @@
+"""Adapt to the faces of each photo and super-resolve it x4 (MetaF2N's test.py).
+
+python test.py --input_dir LQ --face_dir FACES --output_dir RESULTS --fine_tune_num 1
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from metaf2n_tf import cli, runtime
+
+PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
+
+flags.DEFINE_string("input_dir", PUBLISHED_INPUT, "Folder of LQ photos.")
+flags.DEFINE_string(
+    "face_dir",
+    None,
+    f"Folder with Face_LQ and Face_HQ (generate_test_faces.py). Left out: {PUBLISHED_FACES} if --input_dir is left out "
+    "too and faces are there, else faces are found and restored here.",
+)
+flags.DEFINE_string("output_dir", "./datasets/RealFaces200/Res", "Folder for the results, NAME.png, and results.jsonl.")
+flags.DEFINE_string(
+    "model_dir",
+    "./pretrained_models/model-new",
+    "Weights: a published checkpoint (prefix or folder), RealESRGAN_x4plus.pth, ncnn .bin, or .npz.",
+)
+flags.DEFINE_integer("patch_size", 64, "Side of the HQ face patches in pixels.")
+flags.DEFINE_integer("patch_num_per_img", 16, "Patches cut from each face.")
+flags.DEFINE_string("fine_tune_num", "1", "Fine-tuning steps; or several, like 0,1,5,10, one folder steps_N for each.")
+flags.DEFINE_float("task_lr", None, "Learning rate. Default: 1e-2 for meta-trained weights, 1e-3 for plain ones.")
+flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
+flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
+flags.DEFINE_integer("tile_pad", 40, "Context pixels around a tile.")
+flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
+flags.DEFINE_string("detector", "mtcnn", "Face detector, where no --face_dir is given.")
+flags.DEFINE_string("restorer", "self_ensemble", "Face restorer, where no --face_dir is given.")
+flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
+flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
+flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
+flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+
+
+def main(args: flags.FlagValues) -> int:
+    """Run with the flags, return the exit code."""
+    runtime.import_tensorflow()
+    from metaf2n_tf.upscale import run
+
+    face_dir = args.face_dir
+    if face_dir is None and args.input_dir == PUBLISHED_INPUT and Path(PUBLISHED_FACES, "Face_LQ").is_dir():
+        face_dir = PUBLISHED_FACES
+    return run.run(
+        run.Options(
+            input_dir=Path(args.input_dir),
+            face_dir=None if face_dir is None else Path(face_dir),
+            output_dir=Path(args.output_dir),
+            model_dir=Path(args.model_dir),
+            fine_tune_num=cli.parse_ints("fine_tune_num", args.fine_tune_num),
+            **{
+                name: args[name].value
+                for name in [
+                    "patch_size",
+                    "patch_num_per_img",
+                    "task_lr",
+                    "seed",
+                    "tile",
+                    "tile_pad",
+                    "precision",
+                    "detector",
+                    "restorer",
+                    "recursive",
+                    "ext",
+                    "overwrite",
+                    "gpu",
+                ]
+            },
+        )
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from metaf2n_tf.metrics.psnr import psnr_y
+from metaf2n_tf.metrics.ssim import ssim_y
+
+
+@pytest.mark.parametrize("pair", [0, 1, 2])
+def test_basicsr_values(golden, pair):
+    case, meta = golden("psnr_ssim_y")
+    expected = meta["cases"][pair]
+    first, second = case[expected["a"]], case[expected["b"]]
+    assert psnr_y(first, second) == pytest.approx(expected["psnr_y_basicsr"], abs=1e-3)
+    assert ssim_y(first, second) == pytest.approx(expected["ssim_y_basicsr"], abs=1e-5)
+
+
+def test_equal_pictures():
+    picture = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    assert psnr_y(picture, picture) == float("inf")
+    assert ssim_y(picture, picture) == pytest.approx(1.0)
+
+
+def test_sizes_must_agree():
+    with pytest.raises(ValueError, match="sizes differ"):
+        psnr_y(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match="below 11"):
+        ssim_y(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8))

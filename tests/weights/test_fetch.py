@@ -1,0 +1,98 @@
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.weights import fetch
+from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Entry, Package, Url
+
+CONTENT = bytes(range(256)) * 5000
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT, honours Range, and can break off halfway."""
+
+    break_at = None
+    ranges = []  # noqa: RUF012
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.ranges.append(wanted)
+        start = int(wanted.split("=")[1].split("-")[0]) if wanted else 0
+        if self.path != "/weights.pth":
+            self.send_error(404)
+            return
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start : self.break_at])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    Handler.break_at, Handler.ranges = None, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def entry(address, sha256=hashlib.sha256(CONTENT).hexdigest()):
+    return Entry("test", "weights/weights.pth", Url(address), sha256)
+
+
+def test_download_is_verified_and_put_in_place(server, tmp_path):
+    path = fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in path.parent.iterdir()] == ["weights.pth"]
+    fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    assert len(Handler.ranges) == 1  # what is there is not fetched again
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
+    Handler.break_at = 1_000_000
+    with pytest.raises(UserError, match="broke off|cannot be reached"):
+        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    assert not (tmp_path / "weights" / "weights.pth").exists()
+    kept = (tmp_path / "weights" / "weights.pth.part").stat().st_size
+    assert kept > 0
+    Handler.break_at = None
+    assert fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path).read_bytes() == CONTENT
+    assert Handler.ranges == [None, f"bytes={kept}-"]
+
+
+def test_wrong_checksum_is_deleted(server, tmp_path):
+    with pytest.raises(UserError, match=r"sha256 is [0-9a-f]{64}, expected 0000"):
+        fetch.fetch("test", entry(f"{server}/weights.pth", "0000"), tmp_path)
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_missing_file_and_missing_server(server, tmp_path):
+    with pytest.raises(UserError, match="the server answers 404"):
+        fetch.fetch("test", entry(f"{server}/other.pth"), tmp_path)
+    with pytest.raises(UserError, match="cannot be reached"):
+        fetch.fetch("test", entry("http://127.0.0.1:9/weights.pth"), tmp_path)
+
+
+def test_files_shared_by_hand_say_where(tmp_path):
+    by_hand = Entry("test", "pretrained_models/model-new", ByHand("https://example.org/folder"))
+    with pytest.raises(UserError, match=r"get it from https://example.org/folder as .*model-new"):
+        fetch.fetch("test", by_hand, tmp_path)
+
+
+def test_catalogue_is_complete():
+    for name, known in CATALOGUE.items():
+        assert known.what
+        assert not known.file.startswith("/")
+        if isinstance(known.source, Package):
+            assert "==" in known.source.requirement, name
+            assert len(known.sha256) == 64
