@@ -1,5 +1,6 @@
 """Super-resolve a picture of any size: only one tile at a time reaches the device, so memory does not grow with it."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -34,8 +35,8 @@ def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slic
         return
     count = math.ceil(length / tile)
     edges = [round(i * length / count) for i in range(count + 1)]
-    size = max(b - a for a, b in zip(edges[:-1], edges[1:], strict=True)) + 2 * pad
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    size = max(b - a for a, b in itertools.pairwise(edges)) + 2 * pad
+    for start, stop in itertools.pairwise(edges):
         first = min(max(start - pad, 0), length - size)
         yield slice(first, first + size), slice(start, stop), slice(start - first, stop - first)
 

@@ -185,11 +185,12 @@ def list_photos(folder: Path, extensions: Sequence[str], recursive: bool, leave_
     if not folder.is_dir():
         raise UserError(f"--input_dir {folder}: no such folder")
     suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
+    inside = leave_out is not None and leave_out.resolve() != folder.resolve()
     photos, seen = [], {}
     for file in sorted(folder.rglob("*") if recursive else folder.glob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         unwanted = suffixes and file.suffix.lower() not in suffixes
-        if hidden or unwanted or not file.is_file() or (leave_out and file.is_relative_to(leave_out)):
+        if hidden or unwanted or not file.is_file() or (inside and file.is_relative_to(leave_out)):
             continue
         twin = seen.setdefault(file.with_suffix(""), file)
         if twin != file:

@@ -37,26 +37,27 @@ class Adaptation:
         """Whether every loss so far is a number."""
         return all(math.isfinite(loss) for loss in self.losses)
 
-    def _step(self, params: rrdbnet.Params) -> rrdbnet.Params:
+    def _loss(self, params: rrdbnet.Params) -> float:
+        return sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in self._chunks)
+
+    def _gradient(self, params: rrdbnet.Params) -> tuple[float, dict[str, tf.Tensor]]:
         total_loss, total = 0.0, None
         for share, *chunk in self._chunks:
             loss, gradient = self._adapter.gradient(params, *chunk)
             total_loss += share * float(loss)
             total = self._adapter.add_scaled(total, gradient, tf.constant(share, tf.float32)) if share < 1 else gradient
-        self.losses.append(total_loss)
-        return self._adapter.update(params, total, tf.constant(self._task_lr, tf.float32))
+        return total_loss, total
 
     def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, rrdbnet.Params]]:
-        """Yield (steps, weights after that many) in rising order; `losses` then ends with the loss of the last ones."""
-        params, done = self._adapter.params, 0
-        for steps in sorted(step_counts):
-            while done < steps:
-                params = self._step(params)
-                done += 1
-            if steps == max(step_counts):
-                loss = sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in self._chunks)
-                self.losses.append(loss)
-            yield steps, params
+        """Yield (steps, weights after that many) in rising order; `losses` then ends with these weights' loss."""
+        params, last = self._adapter.params, max(step_counts)
+        for steps in range(last + 1):
+            loss, gradient = self._gradient(params) if steps < last else (self._loss(params), None)
+            self.losses.append(loss)
+            if steps in step_counts:
+                yield steps, params
+            if steps < last:
+                params = self._adapter.update(params, gradient, tf.constant(self._task_lr, tf.float32))
 
 
 class Adapter:

@@ -1,5 +1,6 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
+import dataclasses
 import time
 import zlib
 from dataclasses import dataclass
@@ -61,23 +62,16 @@ class Options:
             )
 
 
-class Run:
+class Session:
     """What one run of `test.py` builds once: weights, compiled functions, detector and restorer."""
 
-    def __init__(self, options: Options):
-        options.check()
+    def __init__(self, options: Options, num_photos: int):
         self.options = options
-        self.photos = images.list_photos(options.input_dir, options.ext, options.recursive, options.output_dir)
-        files.make_folder(options.output_dir)
-        self.records = results.read_results(options.output_dir)
-        self.todo = [photo for photo in self.photos if options.overwrite or not self._is_done(photo)]
-        if not self.todo:
-            return
-        self.resolver = SuperResolver(options.tile, options.tile_pad, options.precision)
         self.device = runtime.select_device(options.gpu)
+        self.resolver = SuperResolver(options.tile, options.tile_pad, options.precision)
         self.weights: Weights = load_weights(options.model_dir)
         self.task_lr = options.task_lr or DEFAULT_TASK_LR[self.weights.kind]
-        xla = runtime.xla_pays(self.device, len(self.todo) * max(options.fine_tune_num))
+        xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
         self.mode = "XLA" if xla else "graph"
         self.adapter = Adapter(self.weights, xla)
         cli.say(f"weights: {self.weights}")
@@ -88,131 +82,125 @@ class Run:
         if options.face_dir is None and max(options.fine_tune_num) > 0:
             self.find_faces = FaceFinder(options.detector, options.restorer, self.resolver, self.adapter.params)
 
-    def _output(self, photo: Path, steps: int) -> Path:
-        name = photo.relative_to(self.options.input_dir).with_suffix(".png")
-        several = len(self.options.fine_tune_num) > 1
-        return self.options.output_dir / (f"steps_{steps}" if several else "") / name
-
-    def _is_done(self, photo: Path) -> bool:
-        return all(self._output(photo, steps).is_file() for steps in self.options.fine_tune_num)
-
-    def settings(self) -> dict:
+    def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""
-        options = self.options
-        return {
+        settings = dataclasses.asdict(self.options)
+        for name in ("input_dir", "output_dir", "recursive", "ext", "overwrite", "gpu"):
+            del settings[name]
+        if self.options.face_dir is not None:
+            settings |= {"face_dir": str(self.options.face_dir), "detector": None, "restorer": None}
+        return settings | {
+            "model_dir": str(self.options.model_dir),
             "weights": self.weights.identity,
             "weights_kind": self.weights.kind,
-            "model_dir": str(options.model_dir),
-            "face_dir": None if options.face_dir is None else str(options.face_dir),
-            "detector": None if options.face_dir else options.detector,
-            "restorer": None if options.face_dir else options.restorer,
-            "fine_tune_num": options.fine_tune_num,
             "task_lr": self.task_lr,
-            "patch_size": options.patch_size,
-            "patch_num_per_img": options.patch_num_per_img,
-            "seed": options.seed,
-            "tile": options.tile,
-            "tile_pad": options.tile_pad,
-            "precision": options.precision,
+            "tile": self.resolver.tile,
             "device": self.device,
             "mode": self.mode,
         }
 
-    def _face_pairs(self, photo: Path, rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _face_pairs(self, name: Path, rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         if self.options.face_dir is not None:
-            return folder.read_pairs(self.options.face_dir, photo.relative_to(self.options.input_dir))
+            return folder.read_pairs(self.options.face_dir, name)
         if self.find_faces is None:
             return []
         return [(lq, hq) for _, lq, hq in self.find_faces(images.to_levels(rgb))]
 
-    def process(self, path: Path) -> dict:
-        """Adapt to one photo, write its results, and return its record.
+    def process(self, name: Path) -> tuple[dict[int, bytes], dict]:
+        """Adapt to one photo and super-resolve it.
+
+        Args:
+          name: its path relative to the input folder.
+
+        Returns:
+          `{steps: encoded PNG}`, and the photo's record.
 
         Raises:
-          UserError: the photo or one of its faces cannot be used; then nothing of it is written.
+          UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
-        name = path.relative_to(options.input_dir).as_posix()
-        photo = images.read_photo(path)
-        pairs = self._face_pairs(path, photo.rgb)
-        rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
+        photo = images.read_photo(options.input_dir / name)
+        pairs = self._face_pairs(name, photo.rgb)
+        rng = np.random.default_rng([options.seed, zlib.crc32(name.as_posix().encode())])
         lq, hq = sample_patches(pairs, options.patch_size, options.patch_num_per_img, rng)
-        alpha = None if photo.alpha is None else self._upscale_alpha(photo)
-        steps_wanted = sorted(options.fine_tune_num)
         adaptation = self.adapter.adapt(lq, hq, self.task_lr) if len(lq) else None
-        fell_back = False
-        encoded: dict[int, bytes] = {}
-        trajectory = (
-            adaptation.trajectory(steps_wanted) if adaptation else ((n, self.adapter.params) for n in steps_wanted)
-        )
+        alpha = None if photo.alpha is None else _upscale_alpha(photo)
+        outputs, fell_back = {}, False
+        # Without faces every number of steps gives the unadapted picture.
+        trajectory = adaptation.trajectory(options.fine_tune_num) if adaptation else [(0, self.adapter.params)]
         for steps, params in trajectory:
             if adaptation and not adaptation.finite:
                 fell_back, params = True, self.adapter.params
-            if adaptation is None and encoded:  # without faces all step counts give one picture
-                encoded[steps] = next(iter(encoded.values()))
-                continue
-            encoded[steps] = images.encode_png(self.resolver(params, photo.rgb, photo.depth), alpha, photo)
-        if fell_back:
-            cli.say(
-                f"{name}: the loss became {adaptation.losses[-1]}: unadapted weights used. Remedy: a lower --task_lr"
-            )
-        if adaptation is None and max(steps_wanted) > 0:
+            outputs[steps] = images.encode_png(self.resolver(params, photo.rgb, photo.depth), alpha, photo)
+        if adaptation is None:
+            outputs = dict.fromkeys(options.fine_tune_num, outputs[0])
+        if adaptation is None and max(options.fine_tune_num) > 0:
             cli.say(f"{name}: no face, so super-resolved unadapted")
-        for steps, content in encoded.items():
-            output = self._output(path, steps)
-            files.make_folder(output.parent)
-            files.write_bytes(output, content)
-        return {
-            "photo": name,
+        if fell_back:
+            cli.say(f"{name}: the loss became non-finite, so the unadapted weights are used. Remedy: a lower --task_lr")
+        losses = adaptation.losses if adaptation else []
+        return outputs, {
+            "photo": name.as_posix(),
+            "size": list(photo.size),
             "faces": len(pairs),
             "patches": len(lq),
-            "adapted": adaptation is not None and not fell_back and max(steps_wanted) > 0,
-            "losses": [loss if np.isfinite(loss) else None for loss in adaptation.losses] if adaptation else [],
+            "adapted": adaptation is not None and not fell_back and max(options.fine_tune_num) > 0,
+            "losses": [loss if np.isfinite(loss) else None for loss in losses],
             "mean_weight": adaptation.mean_weight if adaptation else None,
-            "size": list(photo.size),
             "seconds": round(time.monotonic() - began, 2),
-            **self.settings(),
+            **self._settings(),
         }
 
-    @staticmethod
-    def _upscale_alpha(photo: images.Photo) -> np.ndarray:
-        height, width = photo.size
-        size = (SCALE * width, SCALE * height)
-        return images.to_levels(cv2.resize(photo.alpha, size, interpolation=cv2.INTER_CUBIC), photo.depth)
 
-    def __call__(self) -> int:
-        """Process the folder. Returns the exit code."""
-        self._report_done()
-        failed, without_face = 0, 0
-        progress = tqdm(self.todo, unit="photo", disable=not self.todo)
-        for path in progress:
-            try:
-                record = self.process(path)
-            except (UserError, tf.errors.OpError, MemoryError, OSError) as error:
-                reason = str(error).split("\n")[0] or type(error).__name__
-                name = "" if str(path) in reason else f"{path}: "
-                cli.say(f"skipped: {name}{reason}")
-                failed += 1
-                continue
-            self.records[record["photo"]] = record
-            results.write_results(self.options.output_dir, self.records)
-            without_face += not record["faces"]
-            losses = [loss for loss in record["losses"] if loss is not None]
-            shown = f"{losses[0]:.5f} -> {losses[-1]:.5f}" if losses else "-"
-            progress.set_postfix(faces=record["faces"], loss=shown)
-        done = len(self.todo) - failed
-        if self.todo:
-            cli.say(f"{done} photos are in {self.options.output_dir}, {without_face} of them without a face")
-        if failed:
-            cli.say(f"{failed} of {len(self.todo)} files could not be used")
-        return cli.SOME_FAILED if failed else cli.OK
+def _upscale_alpha(photo: images.Photo) -> np.ndarray:
+    height, width = photo.size
+    size = (SCALE * width, SCALE * height)
+    return images.to_levels(cv2.resize(photo.alpha, size, interpolation=cv2.INTER_CUBIC), photo.depth)
 
-    def _report_done(self) -> None:
-        skipped = [photo for photo in self.photos if photo not in set(self.todo)]
-        if skipped:
-            cli.say(f"{len(skipped)} photos have their results already: skipped (--overwrite makes them anew)")
+
+def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
+    """Where a photo's results go, for each number of steps: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png for several."""
+    name = photo.relative_to(options.input_dir).with_suffix(".png")
+    if len(options.fine_tune_num) == 1:
+        return {options.fine_tune_num[0]: options.output_dir / name}
+    return {steps: options.output_dir / f"steps_{steps}" / name for steps in options.fine_tune_num}
 
 
 def run(options: Options) -> int:
-    """Super-resolve a folder of photos. Returns the exit code."""
-    return Run(options)()
+    """Super-resolve a folder of photos; one that cannot be used is reported and left out. Returns the exit code."""
+    options.check()
+    photos = images.list_photos(options.input_dir, options.ext, options.recursive, options.output_dir)
+    targets = {photo: _output_paths(options, photo) for photo in photos}
+    for photo, paths in targets.items():
+        if photo.resolve() in {path.resolve() for path in paths.values()}:
+            raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
+    todo = [p for p in photos if options.overwrite or not all(path.is_file() for path in targets[p].values())]
+    if len(todo) < len(photos):
+        cli.say(f"{len(photos) - len(todo)} photos have their results already: skipped (--overwrite makes them anew)")
+    if not todo:
+        return cli.OK
+    files.make_folder(options.output_dir)
+    session = Session(options, len(todo))
+    records = results.read_results(options.output_dir)
+    failed, without_face = 0, 0
+    for photo in (progress := tqdm(todo, unit="photo")):
+        try:
+            outputs, record = session.process(photo.relative_to(options.input_dir))
+        except (UserError, tf.errors.OpError, MemoryError, OSError) as error:
+            reason = str(error).split("\n")[0] or type(error).__name__
+            cli.say(f"skipped: {reason}" if str(photo) in reason else f"skipped: {photo}: {reason}")
+            failed += 1
+            continue
+        # The record goes first: a photo counts as done once its results are there.
+        records[record["photo"]] = record
+        results.write_results(options.output_dir, records)
+        for steps, content in outputs.items():
+            files.make_folder(targets[photo][steps].parent)
+            files.write_bytes(targets[photo][steps], content)
+        without_face += not record["faces"]
+        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+        progress.set_postfix(faces=record["faces"], loss=f"{losses[0]} -> {losses[-1]}" if losses else "-")
+    cli.say(f"{len(todo) - failed} photos are in {options.output_dir}, {without_face} of them without a face")
+    if failed:
+        cli.say(f"{failed} of {len(todo)} files could not be used")
+    return cli.SOME_FAILED if failed else cli.OK

@@ -9,6 +9,7 @@ from metaf2n_tf.weights import fetch
 from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Entry, Package, Url
 
 CONTENT = bytes(range(256)) * 5000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,7 +47,7 @@ def server():
     server.server_close()
 
 
-def entry(address, sha256=hashlib.sha256(CONTENT).hexdigest()):
+def entry(address, sha256=SHA256):
     return Entry("test", "weights/weights.pth", Url(address), sha256)
 
 

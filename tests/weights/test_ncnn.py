@@ -14,7 +14,7 @@ def pair(tmp_path):
     """A tiny network as ncnn writes it, and its float16 values."""
     params = make_tiny_sr()
     lines, blob = ["7767517", "3 3"], b""
-    for name, (cin, cout) in rrdbnet.conv_channels(2, 8, 4).items():
+    for name, (_, cout) in rrdbnet.conv_channels(2, 8, 4).items():
         kernel = params[f"MODEL/{name}/weight"].astype(np.float16)
         params[f"MODEL/{name}/weight"] = kernel.astype(np.float32)
         lines.append(f"Convolution  {name} 1 1 a b 0={cout} 1=3 4=1 5=1 6={kernel.size}")

@@ -1,0 +1,81 @@
+"""`make demo`: the sample photo through the published commands, then a table and a comparison picture.
+
+Faces are found and restored, the network is adapted for 0, 1 and 3 steps, and each result is measured against the
+ground truth. Everything lands in results/demo.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from metaf2n_tf.data import images  # noqa: E402
+from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
+from metaf2n_tf.metrics.ssim import ssim_y  # noqa: E402
+
+SAMPLE, OUT = ROOT / "datasets" / "sample", ROOT / "results" / "demo"
+WEIGHTS = ROOT / "weights" / "realesrgan-x4plus.npz"
+NAME = "grace_hopper.png"
+STEPS = (0, 1, 3)
+ZOOMS = {"face": (slice(160, 320), slice(160, 320)), "flag": (slice(0, 160), slice(0, 160))}
+TITLE_HEIGHT = 28
+
+
+def command(script: str, *arguments: str | Path) -> None:
+    """Run one of the project's commands and show it."""
+    shown = " ".join(str(argument).replace(f"{ROOT}/", "") for argument in arguments)
+    print(f"\n$ python {script} {shown}", flush=True)
+    subprocess.run([sys.executable, script, *map(str, arguments)], cwd=ROOT, check=True)
+
+
+def titled(rgb: np.ndarray, title: str) -> np.ndarray:
+    """A picture with a line of text above it."""
+    bar = np.full((TITLE_HEIGHT, rgb.shape[1], 3), 255, np.uint8)
+    cv2.putText(bar, title, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.vstack([bar, rgb])
+
+
+def comparison(pictures: dict[str, np.ndarray]) -> np.ndarray:
+    """One column a picture: the whole of it, then the zooms, enlarged pixel by pixel."""
+    columns = []
+    for title, rgb in pictures.items():
+        side = rgb.shape[0]
+        zooms = [
+            cv2.resize(rgb[part], (side // 2, side // 2), interpolation=cv2.INTER_NEAREST) for part in ZOOMS.values()
+        ]
+        columns.append(titled(np.vstack([rgb, np.hstack(zooms)]), title))
+    return np.hstack(columns)
+
+
+def main() -> None:
+    """Run the demo."""
+    began = time.monotonic()
+    common = ("--input_dir", SAMPLE / "LQ", "--model_dir", WEIGHTS)
+    command("generate_test_faces.py", *common, "--output_dir", OUT)
+    steps = ",".join(map(str, STEPS))
+    command("test.py", *common, "--face_dir", OUT, "--output_dir", OUT / "Res", "--fine_tune_num", steps, "--overwrite")
+
+    gt, lq = images.read_rgb8(SAMPLE / "GT" / NAME), images.read_rgb8(SAMPLE / "LQ" / NAME)
+    size = gt.shape[1::-1]
+    pictures = {
+        "LQ": cv2.resize(lq, size, interpolation=cv2.INTER_NEAREST),
+        "bicubic": cv2.resize(lq, size, interpolation=cv2.INTER_CUBIC),
+        **{f"{n} step{"s" * (n != 1)}": images.read_rgb8(OUT / "Res" / f"steps_{n}" / NAME) for n in STEPS},
+        "GT": gt,
+    }
+    print(f"\n{'':10}{'PSNR-Y':>10}{'SSIM-Y':>10}")
+    for title, rgb in pictures.items():
+        if title not in ("LQ", "GT"):
+            print(f"{title:10}{psnr_y(rgb, gt):10.2f}{ssim_y(rgb, gt):10.4f}")
+    images.write_rgb8(OUT / "comparison.png", comparison(pictures))
+    print(f"\ncomparison: {(OUT / 'comparison.png').relative_to(ROOT)}   ({time.monotonic() - began:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""Whole commands, as a user runs them, with a tiny network."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import recipe
+from conftest import make_tiny_sr
+from PIL import Image
+
+from metaf2n_tf.data import images
+from metaf2n_tf.faces import folder
+from metaf2n_tf.weights import npz, tf1_checkpoint
+
+
+@pytest.fixture
+def place(tmp_path, root, sample_lq, golden_mask):
+    """A user's folder: photos, faces, a meta-trained checkpoint, plain weights."""
+
+    class Place:
+        photos, faces, out = tmp_path / "LQ", tmp_path / "faces", tmp_path / "out"
+        model, plain = tmp_path / "Model0" / "model-1000", tmp_path / "plain.npz"
+
+        @staticmethod
+        def command(script, *arguments):
+            return [sys.executable, str(root / script), *map(str, arguments)]
+
+        def run(self, script, *arguments, code=0):
+            done = subprocess.run(self.command(script, *arguments), capture_output=True, text=True, check=False)
+            assert done.returncode == code, done.stderr
+            assert "Traceback" not in done.stderr
+            return done.stderr
+
+        def test(self, *arguments, code=0, face_dir=True):
+            faces = ["--face_dir", self.faces] if face_dir else []
+            common = ["--input_dir", self.photos, "--output_dir", self.out, "--model_dir", self.model]
+            return self.run("test.py", *common, *faces, *arguments, code=code)
+
+        def add_photo(self, name, size=(24, 20), seed=1):
+            self.photos.mkdir(exist_ok=True)
+            path = self.photos / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images.to_levels(recipe.image((*size, 3), seed))).save(path)
+            return path
+
+        def add_face(self, name, index=0, size=(20, 18), seed=2):
+            hq = images.to_levels(recipe.image((4 * size[0], 4 * size[1], 3), seed))
+            lq = cv2.resize(hq, size[::-1], interpolation=cv2.INTER_AREA)
+            folder.write_pair(self.faces, self.photos.relative_to(self.photos) / name, index, lq, hq)
+
+        def records(self):
+            lines = (self.out / "results.jsonl").read_text().splitlines()
+            return {record["photo"]: record for record in map(json.loads, lines)}
+
+        def files(self):
+            return sorted(str(file.relative_to(self.out)) for file in self.out.rglob("*") if file.is_file())
+
+    tf1_checkpoint.write_checkpoint(Place.model, make_tiny_sr() | golden_mask)
+    npz.write_npz(Place.plain, make_tiny_sr())
+    Place.sample = sample_lq
+    return Place()
+
+
+def test_published_command(place):
+    place.add_photo("a.png")
+    place.add_photo("b.jpeg", (17, 31), seed=5)
+    place.add_face("a.png")
+    place.add_face("a.png", 2, seed=7)
+    place.add_face("b.jpeg")
+    log = place.test("--patch_size", 64, "--patch_num_per_img", 4, "--fine_tune_num", 2)
+    assert place.files() == ["a.png", "b.png", "results.jsonl"]
+    assert images.read_photo(place.out / "a.png").size == (96, 80)
+    assert images.read_photo(place.out / "b.png").size == (68, 124)
+    record = place.records()["a.png"]
+    assert (record["faces"], record["patches"], record["size"]) == (2, 8, [24, 20])
+    assert len(record["losses"]) == 3
+    assert record["losses"][2] < record["losses"][0]
+    assert (record["task_lr"], record["weights_kind"], record["seed"]) == (1e-2, "meta-trained", 0)
+    assert record["adapted"]
+    assert 0 < record["mean_weight"] < 1
+    assert "task_lr: 0.01, the default for meta-trained weights" in log
+    assert "adaptation in graph mode" in log or "adaptation in XLA mode" in log
+    assert "faces=1" in log and "loss=" in log  # noqa: PT018
+
+
+def test_the_same_seed_gives_the_same_bytes(place):
+    place.add_photo("a.png")
+    place.add_face("a.png")
+    pictures = []
+    for seed in (3, 3, 4):
+        place.test("--seed", seed, "--overwrite")
+        pictures.append((place.out / "a.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    assert pictures[0] != pictures[2]
+
+
+def test_several_step_counts_in_one_pass(place):
+    place.add_photo("a.png")
+    place.add_photo("none.png", seed=9)
+    place.add_face("a.png")
+    place.test("--fine_tune_num", "0,1,3")
+    steps = [f"steps_{n}/{name}" for n in (0, 1, 3) for name in ("a.png", "none.png")]
+    assert place.files() == ["results.jsonl", *steps]
+    assert len(place.records()["a.png"]["losses"]) == 4
+    together = {n: (place.out / f"steps_{n}" / "a.png").read_bytes() for n in (0, 1, 3)}
+    assert len(set(together.values())) == 3
+    for n in (0, 3):
+        shutil.rmtree(place.out)
+        place.test("--fine_tune_num", n)
+        assert (place.out / "a.png").read_bytes() == together[n]
+
+
+def test_photos_without_faces_are_super_resolved_unadapted(place):
+    place.add_photo("a.png")
+    place.add_photo("a2.png", seed=4)
+    place.add_face("a2.png")  # must not count as a face of a.png
+    log = place.test()
+    assert "a.png: no face, so super-resolved unadapted" in log
+    assert "2 photos are in" in log
+    assert (place.records()["a.png"]["faces"], place.records()["a.png"]["adapted"]) == (0, False)
+    assert place.records()["a2.png"]["adapted"]
+
+
+def test_faces_are_found_without_a_face_dir(place):
+    place.photos.mkdir()
+    shutil.copy(place.sample, place.photos / "portrait.png")
+    log = place.test("--model_dir", place.plain, face_dir=False)
+    record = place.records()["portrait.png"]
+    assert (record["faces"], record["patches"], record["detector"]) == (1, 16, "mtcnn")
+    assert (record["task_lr"], record["weights_kind"], record["mean_weight"]) == (1e-3, "plain Real-ESRGAN", 1.0)
+    assert "task_lr: 0.001, the default for plain Real-ESRGAN weights" in log
+    assert "self_ensemble is no face restorer" in log
+    # The same faces, written by the other command, give the same bytes.
+    found = (place.out / "portrait.png").read_bytes()
+    place.run(
+        "generate_test_faces.py", "--input_dir", place.photos, "--output_dir", place.faces, "--model_dir", place.plain
+    )
+    place.test("--model_dir", place.plain, "--overwrite")
+    assert (place.out / "portrait.png").read_bytes() == found
+
+
+def test_generated_faces_have_the_published_names_and_sizes(place):
+    place.photos.mkdir()
+    shutil.copy(place.sample, place.photos / "portrait.png")
+    place.add_photo("scene.jpg", (60, 60))
+    (place.photos / "notes.txt").write_text("hello")
+    log = place.run(
+        "generate_test_faces.py",
+        *("--input_dir", place.photos, "--output_dir", place.faces, "--model_dir", place.plain),
+        code=1,
+    )
+    assert "without a face (1): scene.jpg" in log
+    assert "notes.txt: not a readable picture" in log
+    lq, hq = (images.read_rgb8(place.faces / side / "portrait_0.png") for side in ("Face_LQ", "Face_HQ"))
+    assert hq.shape[:2] == (4 * lq.shape[0], 4 * lq.shape[1])
+    photo = images.read_rgb8(place.sample)
+    matches = cv2.matchTemplate(photo, lq, cv2.TM_SQDIFF)
+    assert matches.min() == pytest.approx(0, abs=1e-3)
+    assert len(list(place.faces.rglob("*.png"))) == 2
+
+
+def test_bad_files_are_named_and_the_rest_goes_on(place):
+    place.add_photo("good.png")
+    (place.photos / "notes.txt").write_text("hello")
+    (place.photos / "cut.png").write_bytes((place.photos / "good.png").read_bytes()[:-50])
+    place.add_photo("lonely.png")
+    place.add_face("lonely.png")
+    (place.faces / "Face_HQ" / "lonely_0.png").unlink()
+    log = place.test(code=1)
+    for bad in (
+        "notes.txt: not a readable picture",
+        "cut.png: not a readable picture",
+        "its partner in Face_HQ is missing",
+    ):
+        assert bad in log
+    assert "3 of 4 files could not be used" in log
+    assert place.files() == ["good.png", "results.jsonl"]
+
+
+def test_results_that_are_there_are_kept(place):
+    place.add_photo("a.png")
+    place.add_photo("sub/b.png")
+    place.add_face("a.png")
+    place.test()
+    before = (place.out / "a.png").stat().st_mtime_ns
+    log = place.test("--recursive")
+    assert "1 photos have their results already: skipped" in log
+    assert place.files() == ["a.png", "results.jsonl", "sub/b.png"]
+    assert (place.out / "a.png").stat().st_mtime_ns == before
+    assert set(place.records()) == {"a.png", "sub/b.png"}
+    assert "skipped (--overwrite makes them anew)" in place.test("--recursive")
+    place.test("--overwrite")
+    assert (place.out / "a.png").stat().st_mtime_ns != before
+
+
+def test_gray_alpha_and_depth_reach_the_result(place):
+    place.photos.mkdir()
+    colours = images.to_levels(recipe.image((20, 24, 3), 1), 16)
+    cv2.imwrite(str(place.photos / "deep.png"), colours[..., ::-1])
+    Image.fromarray(images.to_levels(recipe.image((20, 24, 3), 1))[..., 0]).save(place.photos / "gray.bmp")
+    alpha = np.zeros((20, 24), np.uint8)
+    alpha[:, 12:] = 255
+    Image.fromarray(np.dstack([images.to_levels(recipe.image((20, 24, 3), 1)), alpha])).save(
+        place.photos / "alpha.webp"
+    )
+    place.faces.mkdir()
+    (place.faces / "Face_LQ").mkdir()
+    place.test()
+    deep, gray, see = (images.read_photo(place.out / f"{name}.png") for name in ("deep", "gray", "alpha"))
+    assert (deep.depth, gray.gray, gray.depth) == (16, True, 8)
+    assert see.alpha is not None
+    assert (see.alpha[:, :40] == 0).all()
+    assert (see.alpha[:, -40:] == 1).all()
+    assert deep.size == (80, 96)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fine_tune_num", "two"], "--fine_tune_num two: expected a number"),
+        (["--fine_tune_num", "1,1"], "--fine_tune_num 1,1: expected a number"),
+        (["--fine_tune_num", "-1"], "--fine_tune_num -1: expected a number"),
+        (["--patch_size", "30"], "--patch_size 30: a multiple of 4"),
+        (["--patch_num_per_img", "0"], "--patch_num_per_img 0: at least 1"),
+        (["--task_lr", "-1"], "--task_lr -1.0: a positive number"),
+        (["--tile", "3"], "--tile 3: at least 32"),
+        (["--seed", "-3"], "seed"),
+        (["--precision", "int8"], "precision"),
+        (["--gpu", "0"], "--gpu 0: TensorFlow sees no such GPU"),
+        (["--model_dir", "nowhere"], "nowhere: no weights there. Remedy:"),
+        (["--input_dir", "nowhere"], "--input_dir nowhere: no such folder"),
+        (["--face_dir", "nowhere"], "--face_dir nowhere: there is no Face_LQ in it"),
+        (["--sharpness", "1"], "Unknown command line flag 'sharpness'"),
+        (["stray"], "unexpected argument 'stray'"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
+    place.add_photo("a.png")
+    place.add_face("a.png")
+    log = place.test(*arguments, code=2)
+    errors = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert log.splitlines()[-1] == errors[0]
+    assert not list(place.out.rglob("*.png"))
+
+
+def test_unknown_detector_and_results_over_photos_are_refused(place):
+    place.add_photo("a.png")
+    assert "--detector eyes: not one of mtcnn" in place.test("--detector", "eyes", face_dir=False, code=2)
+    log = place.test("--output_dir", place.photos, face_dir=False, code=2)
+    assert "would be overwritten by its result" in log
+
+
+def test_a_diverging_rate_falls_back(place):
+    place.add_photo("a.png")
+    place.add_face("a.png")
+    log = place.test("--task_lr", "1e20", "--fine_tune_num", "0,3")
+    assert "the loss became non-finite, so the unadapted weights are used" in log
+    unadapted, fallen = ((place.out / f"steps_{n}" / "a.png").read_bytes() for n in (0, 3))
+    assert unadapted == fallen
+    assert not place.records()["a.png"]["adapted"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_in_the_middle_everything_left_is_whole(place, how):
+    for index in range(40):
+        place.add_photo(f"p{index:02}.png", (40, 40), index)
+        place.add_face(f"p{index:02}.png", seed=index)
+    arguments = ["--input_dir", place.photos, "--face_dir", place.faces, "--output_dir", place.out]
+    arguments += ["--model_dir", place.model, "--fine_tune_num", "1,2"]
+    process = subprocess.Popen(place.command("test.py", *arguments), stderr=subprocess.PIPE, text=True)
+    while not (place.out / "steps_2" / "p02.png").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    os.kill(process.pid, how)
+    _, log = process.communicate()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "interrupted: what was finished is kept" in log
+    left = [place.out / name for name in place.files() if name.endswith(".png") and "/." not in name]
+    assert 4 <= len(left) < 80
+    for path in left:
+        assert images.read_photo(path).size == (160, 160)
+    place.records()
+    place.test("--fine_tune_num", "1,2")
+    assert len(place.files()) == 81
+    assert len(place.records()) == 40
+    assert not [name for name in place.files() if name.endswith(".part")]
+
+
+def test_download_weights_lists_and_refuses(place):
+    done = subprocess.run(
+        place.command("scripts/download_weights.py", "--list"), capture_output=True, text=True, check=True
+    )
+    assert "realesrgan-x4plus " in done.stdout
+    assert "not a known name" in place.run("scripts/download_weights.py", "vgg", code=2)
+    assert "shares it by hand" in place.run("scripts/download_weights.py", "metaf2n", code=2)

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metaf2n_tf.data import images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import folder
+
+
+def pair(level, size=5):
+    return np.full((size, size, 3), level, np.uint8), np.full((4 * size, 4 * size, 3), level, np.uint8)
+
+
+def levels(face_dir, photo):
+    return [int(lq[0, 0, 0]) for lq, _ in folder.read_pairs(face_dir, Path(photo))]
+
+
+def test_names_are_exact_and_in_order(tmp_path):
+    for name, index, level in (("IMG", 10, 10), ("IMG", 2, 2), ("IMG2", 0, 50), ("IMG_2", 7, 70), ("a.b", 0, 90)):
+        folder.write_pair(tmp_path, Path(f"{name}.jpeg"), index, *pair(level))
+    assert levels(tmp_path, "IMG.jpeg") == [2, 10]
+    assert levels(tmp_path, "IMG_2.png") == [70]
+    assert levels(tmp_path, "a.b.png") == [90]
+    assert levels(tmp_path, "IM.png") == []
+
+
+def test_subfolders_are_mirrored(tmp_path):
+    folder.write_pair(tmp_path, Path("trip/day1/IMG.png"), 0, *pair(3))
+    assert (tmp_path / "Face_LQ" / "trip" / "day1" / "IMG_0.png").is_file()
+    assert levels(tmp_path, "trip/day1/IMG.png") == [3]
+    assert levels(tmp_path, "IMG.png") == []
+
+
+def test_a_missing_partner_and_a_wrong_size_are_named(tmp_path):
+    folder.write_pair(tmp_path, Path("a.png"), 0, *pair(1))
+    (tmp_path / "Face_HQ" / "a_0.png").unlink()
+    with pytest.raises(UserError, match=r"Face_LQ/a_0.png: its partner in Face_HQ is missing"):
+        folder.read_pairs(tmp_path, Path("a.png"))
+    images.write_rgb8(tmp_path / "Face_HQ" / "a_0.png", pair(1, 6)[1])
+    with pytest.raises(UserError, match=r"Face_HQ/a_0.png: 24x24 is not x4 of its LQ face"):
+        folder.read_pairs(tmp_path, Path("a.png"))

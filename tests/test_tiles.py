@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import recipe
+import tensorflow as tf
+
+from metaf2n_tf import tiles
+from metaf2n_tf.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("length", "tile", "pad"), [(100, 32, 8), (97, 40, 0), (81, 32, 24), (500, 256, 40), (64, 0, 8)]
+)
+def test_windows_cover_the_axis_once_in_one_size(length, tile, pad):
+    windows = list(tiles.split(length, tile, pad))
+    covered = np.zeros(length, int)
+    for window, kept, inner in windows:
+        assert 0 <= window.start <= kept.start < kept.stop <= window.stop <= length
+        assert (window.start + inner.start, window.start + inner.stop) == (kept.start, kept.stop)
+        assert kept.start - window.start >= min(pad, kept.start)
+        assert window.stop - kept.stop >= min(pad, length - kept.stop)
+        covered[kept] += 1
+    assert (covered == 1).all()
+    assert len({window.stop - window.start for window, *_ in windows}) == 1
+    assert tile == 0 or len(windows) == 1 or windows[0][0].stop <= tile + 2 * pad
+
+
+def test_tiles_equal_the_whole_where_padding_covers_the_receptive_field(tiny_sr):
+    photo = recipe.image((70, 45, 3), 8)
+    whole = tiles.SuperResolver(tile=0)(tiny_sr, photo)
+    tiled = tiles.SuperResolver(tile=32, tile_pad=36)(tiny_sr, photo)
+    assert whole.shape == (280, 180, 3)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    assert np.abs(tiles.SuperResolver(tile=32, tile_pad=0)(tiny_sr, photo) - whole).max() > 1e-3
+
+
+def test_levels_are_the_rounded_floats(tiny_sr):
+    photo = recipe.image((20, 24, 3), 8)
+    resolver = tiles.SuperResolver()
+    exact = np.clip(resolver(tiny_sr, photo), 0, 1)
+    for depth, dtype in ((8, np.uint8), (16, np.uint16)):
+        levels = resolver(tiny_sr, photo, depth)
+        assert levels.dtype == dtype
+        np.testing.assert_array_equal(levels, np.round(exact * (2**depth - 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [32, 64])
+def test_default_padding_is_enough_for_the_real_network(real_params, sample_lq, tile):
+    from metaf2n_tf.data.images import read_photo
+
+    photo = read_photo(sample_lq).rgb
+    whole = tiles.SuperResolver(tile=0)(real_params, photo, 8).astype(float)
+    tiled = tiles.SuperResolver(tile=tile)(real_params, photo, 8).astype(float)
+    assert 10 * np.log10(255**2 / np.mean((whole - tiled) ** 2)) >= 50
+
+
+class Failing(tiles.SuperResolver):
+    """Runs out of memory on windows of more than `limit` pixels."""
+
+    limit = 60 * 60
+
+    def _forward(self, params, window, precision):
+        if window.shape[0] * window.shape[1] > self.limit:
+            raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+        return super()._forward(params, window, precision)
+
+
+def test_out_of_memory_is_retried_in_smaller_tiles(tiny_sr, capsys):
+    photo = recipe.image((90, 50, 3), 8)
+    resolver = Failing(tile=0, tile_pad=4)
+    tiled = resolver(tiny_sr, photo)
+    assert tiled.shape == (360, 200, 3)
+    assert resolver.tile == 45
+    assert "trying --tile 45" in capsys.readouterr().err
+    Failing.limit = 100
+    with pytest.raises(UserError, match="out of memory even in tiles of"):
+        resolver(tiny_sr, photo)
+
+
+class Overflowing(tiles.SuperResolver):
+    """Gives NaN in the reduced precisions."""
+
+    broken = ("float16", "bfloat16")
+
+    def _forward(self, params, window, precision):
+        out = super()._forward(params, window, "float32")
+        return out * np.nan if precision in self.broken else out
+
+
+def test_non_finite_tiles_are_recomputed_in_float32(tiny_sr, capsys):
+    photo = recipe.image((20, 24, 3), 8)
+    expected = tiles.SuperResolver()(tiny_sr, photo)
+    np.testing.assert_array_equal(Overflowing(precision="bfloat16")(tiny_sr, photo), expected)
+    assert "recomputed in float32" in capsys.readouterr().err
+    resolver = Overflowing()
+    resolver.broken = ("float32",)
+    with pytest.raises(UserError, match="not finite"):
+        resolver(tiny_sr, photo)
+
+
+def test_bfloat16_is_close(tiny_sr):
+    photo = recipe.image((20, 24, 3), 8)
+    exact, rough = (tiles.SuperResolver(precision=precision)(tiny_sr, photo) for precision in ("float32", "bfloat16"))
+    assert 0 < np.abs(exact - rough).max() < 0.05
+
+
+def test_senseless_tiles_are_refused():
+    with pytest.raises(UserError, match="--tile 8: at least 32"):
+        tiles.SuperResolver(tile=8)
+    with pytest.raises(UserError, match="--tile_pad -1"):
+        tiles.SuperResolver(tile_pad=-1)

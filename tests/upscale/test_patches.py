@@ -1,0 +1,49 @@
+import numpy as np
+
+from metaf2n_tf.upscale.patches import sample_patches
+
+
+def face(height, width, offset=0):
+    """LQ pixels tell their position; every HQ pixel repeats its LQ pixel."""
+    y, x = np.mgrid[:height, :width]
+    lq = np.dstack([y, x, np.full_like(x, offset)]).astype(np.uint8)
+    return lq, lq.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def draw(pairs, patch_size=64, count=16, seed=0):
+    return sample_patches(pairs, patch_size, count, np.random.default_rng(seed))
+
+
+def test_patches_are_registered_and_scaled():
+    lq, hq = draw([face(40, 30)])
+    assert (lq.shape, hq.shape, lq.dtype) == ((16, 16, 16, 3), (16, 64, 64, 3), np.float32)
+    np.testing.assert_array_equal(hq[:, ::4, ::4], lq)
+    np.testing.assert_array_equal(lq, (np.round(lq * 255) / 255.0).astype(np.float32))
+
+
+def test_every_position_is_reached():
+    lq, _ = draw([face(18, 17)], count=300)
+    corners = {tuple(np.round(patch[0, 0, :2] * 255).astype(int)) for patch in lq}
+    assert corners == {(y, x) for y in range(3) for x in range(2)}
+
+
+def test_all_faces_count_and_small_ones_are_left_out():
+    lq, _ = draw([face(10, 40, 1), face(20, 20, 2), face(16, 16, 3), face(30, 18, 4)], count=5)
+    assert np.round(lq[:, 0, 0, 2] * 255).tolist() == [2] * 5 + [4] * 5
+
+
+def test_a_photo_with_small_faces_only_uses_the_first_whole():
+    lq, hq = draw([face(16, 30, 1), face(9, 9, 2)])
+    assert (lq.shape, hq.shape) == ((1, 16, 30, 3), (1, 64, 120, 3))
+    np.testing.assert_array_equal(lq[0] * 255, face(16, 30, 1)[0])
+
+
+def test_no_faces_no_patches():
+    lq, hq = draw([])
+    assert (len(lq), len(hq)) == (0, 0)
+
+
+def test_the_seed_decides():
+    pairs = [face(60, 50)]
+    np.testing.assert_array_equal(draw(pairs, seed=4)[0], draw(pairs, seed=4)[0])
+    assert not np.array_equal(draw(pairs, seed=4)[0], draw(pairs, seed=5)[0])
