@@ -66,7 +66,7 @@ def main() -> None:
     pictures = {
         "LQ": cv2.resize(lq, size, interpolation=cv2.INTER_NEAREST),
         "bicubic": cv2.resize(lq, size, interpolation=cv2.INTER_CUBIC),
-        **{f"{n} step{"s" * (n != 1)}": images.read_rgb8(OUT / "Res" / f"steps_{n}" / NAME) for n in STEPS},
+        **{f"steps {n}": images.read_rgb8(OUT / "Res" / f"steps_{n}" / NAME) for n in STEPS},
         "GT": gt,
     }
     print(f"\n{'':10}{'PSNR-Y':>10}{'SSIM-Y':>10}")

