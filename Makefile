@@ -19,7 +19,7 @@ lint: .venv/installed
 	$(RUN) -m ruff format --check .
 
 bench: .venv/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
-	$(RUN) benchmarks/inference.py
+	$(RUN) benchmarks/inference.py --large
 
 $(WEIGHTS): | .venv/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus

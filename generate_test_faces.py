@@ -14,6 +14,8 @@ flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ
 flags.DEFINE_string("model_dir", "./pretrained_models/model-new", "SR weights, which self_ensemble restores with.")
 flags.DEFINE_string("detector", "mtcnn", "Face detector.")
 flags.DEFINE_string("restorer", "self_ensemble", "Face restorer.")
+flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
+flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
 
 
@@ -30,6 +32,8 @@ def main(args: flags.FlagValues) -> int:
             model_dir=Path(args.model_dir),
             detector=args.detector,
             restorer=args.restorer,
+            recursive=args.recursive,
+            ext=args.ext,
         )
     )
 

@@ -8,6 +8,7 @@ untrained MaskNet in a TF1 checkpoint. The baseline does what the published test
 unrolled, and a Saver that reads the weights from disk again for every photo.
 """
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -34,8 +35,11 @@ flags.DEFINE_integer("photos", 3, "Photos of the baseline.")
 
 def make_workload(folder: Path) -> None:
     """Write photos, faces and checkpoint."""
+    from metaf2n_tf import runtime
+
+    runtime.import_tensorflow()
     from metaf2n_tf.data import images
-    from metaf2n_tf.faces.folder import write_pair
+    from metaf2n_tf.faces.folder import write_pairs
     from metaf2n_tf.networks import masknet
     from metaf2n_tf.weights import tf1_checkpoint
     from metaf2n_tf.weights.load import load_weights
@@ -48,7 +52,10 @@ def make_workload(folder: Path) -> None:
             photo = cv2.resize(gt, (width, 128), interpolation=cv2.INTER_AREA)
             images.write_rgb8(folder / f"LQ{count}" / name, photo)
             face = gt[120:312, 160:352]
-            write_pair(folder, name, 0, cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA), face)
+            lq = cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA)
+            write_pairs(folder, name, {0: (lq, face)})
+    (folder / "LQ0").mkdir()
+    images.write_rgb8(folder / "LQ0" / "large.png", cv2.resize(gt, (1024, 1024), interpolation=cv2.INTER_CUBIC))
     sr = load_weights(ROOT / "weights" / "realesrgan-x4plus.npz").sr
     tf1_checkpoint.write_checkpoint(folder / "model-new", sr | masknet.initial_params(seed=0))
 
@@ -132,12 +139,12 @@ def baseline(folder: Path, steps: int, count: int) -> tuple[float, float]:
 
 def largest_difference(folder: Path, steps: int) -> int:
     """Levels between our pictures and the baseline's: the same patches, so the same result."""
-    pairs = [
-        [cv2.imread(str(folder / place / f"{prefix}photo{width}.png")).astype(int) for place, prefix in places]
-        for width in WIDTHS
-        for places in [((f"out_{steps}", ""), ("", "baseline_"))]
-    ]
-    return max(int(np.abs(mine - other).max()) for mine, other in pairs)
+    largest = 0
+    for width in WIDTHS:
+        mine = cv2.imread(str(folder / f"out_{steps}" / f"photo{width}.png")).astype(int)
+        other = cv2.imread(str(folder / f"baseline_photo{width}.png")).astype(int)
+        largest = max(largest, int(np.abs(mine - other).max()))
+    return largest
 
 
 def compare_runs(folder: Path) -> None:
@@ -193,11 +200,14 @@ def best_of(runs: int, function: Callable[[], object]) -> tuple[float, float]:
 
 def measure_parts(folder: Path) -> None:
     """Start-up, compiling and steady speed inside one process."""
-    import tensorflow as tf
-
     from metaf2n_tf import runtime
 
-    start_up, _ = best_of(1, lambda: subprocess.run([sys.executable, "-c", "import tensorflow"], check=True))
+    runtime.import_tensorflow()
+    import tensorflow as tf
+
+    start_up, _ = best_of(
+        1, lambda: subprocess.run([sys.executable, "-c", "import tensorflow"], check=True, stderr=subprocess.DEVNULL)
+    )
     device = runtime.select_device(None)
     from metaf2n_tf.data import images
     from metaf2n_tf.faces.folder import read_pairs
@@ -232,13 +242,20 @@ def measure_parts(folder: Path) -> None:
 
 def measure_large(folder: Path) -> None:
     """A 1024x1024 photo, unadapted."""
-    from metaf2n_tf.data import images
-
-    (folder / "LQ0").mkdir()
-    gt = images.read_rgb8(ROOT / "datasets" / "sample" / "GT" / "grace_hopper.png")
-    images.write_rgb8(folder / "LQ0" / "large.png", cv2.resize(gt, (1024, 1024), interpolation=cv2.INTER_CUBIC))
     seconds, peak = ours(folder, "0", 0)
     print(f"\n1024x1024 photo, unadapted: {seconds:.0f} s, peak memory {peak:.2f} GB")
+
+
+def in_child(function: Callable[[Path], None], folder: Path) -> None:
+    """Run something that loads TensorFlow in a process of its own.
+
+    A process starts with its parent's peak memory, so this one, which times others, has to stay small.
+    """
+    child = multiprocessing.get_context("spawn").Process(target=function, args=(folder,))
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise SystemExit(f"{function.__name__} failed")
 
 
 def main(_: list[str]) -> None:
@@ -248,15 +265,13 @@ def main(_: list[str]) -> None:
     if args.baseline:
         run_baseline(Path(args.baseline), args.steps, args.photos)
         return
-    from metaf2n_tf import runtime
-
-    runtime.import_tensorflow()
     with tempfile.TemporaryDirectory() as scratch:
-        make_workload(Path(scratch))
-        measure_parts(Path(scratch))
-        compare_runs(Path(scratch))
+        folder = Path(scratch)
+        in_child(make_workload, folder)
+        in_child(measure_parts, folder)
+        compare_runs(folder)
         if args.large:
-            measure_large(Path(scratch))
+            measure_large(folder)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from metaf2n_tf.networks import rrdbnet
 
 DEFAULT_TILE = 256
 DEFAULT_TILE_PAD = 40
-PRECISIONS = ("float32", "bfloat16", "float16")
 _SMALLEST_TILE = 32
 
 
@@ -50,7 +49,7 @@ class SuperResolver:
     """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call."""
 
     def __init__(self, tile: int = DEFAULT_TILE, tile_pad: int = DEFAULT_TILE_PAD, precision: str = "float32"):
-        """See `split` for `tile` and `tile_pad`; `precision` is one of PRECISIONS."""
+        """See `split` for `tile` and `tile_pad`; `precision` is float32, bfloat16 or float16."""
         if tile and tile < _SMALLEST_TILE:
             raise UserError(f"--tile {tile}: at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once")
         if tile_pad < 0:

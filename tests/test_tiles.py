@@ -43,14 +43,12 @@ def test_levels_are_the_rounded_floats(tiny_sr):
         np.testing.assert_array_equal(levels, np.round(exact * (2**depth - 1)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("tile", [32, 64])
-def test_default_padding_is_enough_for_the_real_network(real_params, sample_lq, tile):
+def test_default_padding_is_enough_for_the_real_network(real_params, sample_lq):
     from metaf2n_tf.data.images import read_photo
 
     photo = read_photo(sample_lq).rgb
     whole = tiles.SuperResolver(tile=0)(real_params, photo, 8).astype(float)
-    tiled = tiles.SuperResolver(tile=tile)(real_params, photo, 8).astype(float)
+    tiled = tiles.SuperResolver(tile=32)(real_params, photo, 8).astype(float)
     assert 10 * np.log10(255**2 / np.mean((whole - tiled) ** 2)) >= 50
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a hidden path beside `path` to write to; when the block ends well it becomes `path`, else it goes."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.part")
     try:
         yield part
         with part.open("rb") as stream:

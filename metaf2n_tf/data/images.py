@@ -16,11 +16,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 0x0102
+_TIFF_PHOTOMETRIC = 0x0106
+_WHITE_IS_ZERO = 0
 _PNG_HEADER_BYTES = 8 + 25  # signature and IHDR; further chunks go behind them
 _RGB_TO_GRAY = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
 
@@ -54,12 +57,16 @@ def _bits(image: Image.Image, head: bytes) -> int:
     return 8
 
 
-def _decode_16bit(path: Path) -> np.ndarray:
+def _decode_16bit(path: Path, image: Image.Image) -> np.ndarray:
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
-        raise UserError(f"{path}: neither 8 nor 16 bits a channel")
+        raise UserError("neither 8 nor 16 bits a channel")
+    if image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = 65535 - pixels
     if pixels.ndim == 2:
         return pixels[..., None]
+    if image.mode == "LA":
+        return pixels[..., [0, 3]]
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
@@ -72,6 +79,14 @@ def _decode_8bit(image: Image.Image) -> np.ndarray:
     if gray and has_alpha and image.mode not in ("LA", "La"):
         image = image.convert("RGBA")
     return np.atleast_3d(np.asarray(image.convert(mode)))
+
+
+def _encode_exif(exif: Image.Exif, path: Path) -> bytes | None:
+    try:
+        return exif.tobytes() if len(exif) else None
+    except (ValueError, TypeError, struct.error) as error:
+        say(f"{path}: its EXIF is damaged ({error}) and is left out of the result")
+        return None
 
 
 _ORIENT = {  # EXIF orientation -> what shows the stored pixels upright
@@ -103,11 +118,10 @@ def read_photo(path: Path) -> Photo:
                 image.load()
                 exif = image.getexif()
                 orientation = exif.pop(_EXIF_ORIENTATION, 1)
-                keep_exif = len(exif) > 0 and image.format != "TIFF"  # a TIFF's tags are its layout
-                exif_bytes = exif.tobytes() if keep_exif else None
+                exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
                 icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
                 depth = 16 if _bits(image, head) == 16 else 8
-                pixels = _decode_16bit(path) if depth == 16 else _decode_8bit(image)
+                pixels = _decode_16bit(path, image) if depth == 16 else _decode_8bit(image)
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError) as error:
@@ -171,30 +185,33 @@ def write_rgb8(path: Path, rgb: np.ndarray) -> None:
     files.write_bytes(path, cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def list_photos(folder: Path, extensions: Sequence[str], recursive: bool, leave_out: Path | None = None) -> list[Path]:
+def list_photos(
+    folder: Path, extensions: Sequence[str] = (), recursive: bool = False, leave_out: Sequence[Path] = ()
+) -> list[Path]:
     """Files of a folder in name order; hidden ones are left out.
 
     Args:
       extensions: suffixes such as `png` or `.jpg`; files with another one are left out. Empty: every file counts.
       recursive: also those in sub-folders.
-      leave_out: a folder of results that may lie inside `folder`.
+      leave_out: folders of faces or results, which may lie inside `folder`.
 
     Raises:
-      UserError: no such folder, nothing in it, or two files whose results would have one name.
+      UserError: no such folder, nothing in it, or two pictures whose results would have one name.
     """
     if not folder.is_dir():
         raise UserError(f"--input_dir {folder}: no such folder")
     suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
-    inside = leave_out is not None and leave_out.resolve() != folder.resolve()
-    photos, seen = [], {}
+    others = [other.resolve() for other in leave_out if not folder.resolve().is_relative_to(other.resolve())]
+    photos, pictures = [], {}
     for file in sorted(folder.rglob("*") if recursive else folder.glob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         unwanted = suffixes and file.suffix.lower() not in suffixes
-        if hidden or unwanted or not file.is_file() or (inside and file.is_relative_to(leave_out)):
+        if hidden or unwanted or not file.is_file() or any(file.resolve().is_relative_to(other) for other in others):
             continue
-        twin = seen.setdefault(file.with_suffix(""), file)
-        if twin != file:
-            raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: rename one, or use --ext")
+        if file.suffix.lower() in Image.registered_extensions():
+            twin = pictures.setdefault(file.with_suffix(""), file)
+            if twin != file:
+                raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: rename one, or --ext")
         photos.append(file)
     if not photos:
         raise UserError(f"--input_dir {folder}: no photos there")

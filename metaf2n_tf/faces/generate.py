@@ -1,11 +1,11 @@
 """`generate_test_faces.py`: find and restore the faces of a folder of photos."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from metaf2n_tf import cli
 from metaf2n_tf.data import files, images
@@ -14,7 +14,7 @@ from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.cut import face_slices
 from metaf2n_tf.faces.detect import DETECTORS, Face, detect_faces
 from metaf2n_tf.faces.restore import NOTES, RESTORERS
-from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.photos import process_all
 from metaf2n_tf.tiles import SuperResolver
 from metaf2n_tf.weights.load import load_weights
 
@@ -22,8 +22,8 @@ from metaf2n_tf.weights.load import load_weights
 class FaceFinder:
     """A detector and a restorer, built once per run."""
 
-    def __init__(self, detector: str, restorer: str, resolver: SuperResolver, params: rrdbnet.Params):
-        """Build both by name; `params` are the SR network's, for restorers that use it.
+    def __init__(self, detector: str, restorer: str, sr: Mapping[str, np.ndarray]):
+        """Build both by name; `sr` are the SR network's weights, for restorers that use it.
 
         Raises:
           UserError: a name that is not in `DETECTORS` or `RESTORERS`.
@@ -32,7 +32,7 @@ class FaceFinder:
             if name not in table:
                 raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
         self._detect = DETECTORS[detector]()
-        self._restore = RESTORERS[restorer](resolver, params)
+        self._restore = RESTORERS[restorer](SuperResolver(), {name: tf.constant(value) for name, value in sr.items()})
         cli.say(f"faces: detector {detector}, restorer {restorer}")
         if restorer in NOTES:
             cli.say(f"note: {NOTES[restorer]}")
@@ -53,34 +53,31 @@ class Options:
     model_dir: Path
     detector: str
     restorer: str
+    recursive: bool
+    ext: list[str]
 
 
 def run(options: Options) -> int:
     """Write the face pairs of every photo; report photos without faces at the end. Returns the exit code."""
-    photos = images.list_photos(options.input_dir, (), recursive=False)
+    sides = [options.output_dir / side for side in (folder.LQ, folder.HQ)]
+    photos = images.list_photos(options.input_dir, options.ext, options.recursive, sides)
     weights = load_weights(options.model_dir)
     cli.say(f"weights: {weights}")
-    params = {name: tf.constant(value) for name, value in weights.sr.items()}
-    for side in (folder.LQ, folder.HQ):
-        files.make_folder(options.output_dir / side)
-    find_faces = FaceFinder(options.detector, options.restorer, SuperResolver(), params)
-    without, failed, count = [], 0, 0
-    for photo in (progress := tqdm(photos, unit="photo")):
-        try:
-            found = find_faces(images.read_rgb8(photo))
-            for face, lq, hq in found:
-                folder.write_pair(options.output_dir, Path(photo.name), face.index, lq, hq)
-        except UserError as error:
-            cli.say(f"skipped: {error}")
-            failed += 1
-            continue
-        count += len(found)
-        progress.set_postfix(faces=count)
-        if not found:
-            without.append(photo.name)
-    cli.say(f"{count} faces of {len(photos) - failed} photos are in {options.output_dir}")
+    find_faces = FaceFinder(options.detector, options.restorer, weights.sr)
+    for side in sides:
+        files.make_folder(side)
+    counts: dict[Path, int] = {}
+
+    def process(photo: Path) -> dict:
+        found = find_faces(images.read_rgb8(photo))
+        name = photo.relative_to(options.input_dir)
+        folder.write_pairs(options.output_dir, name, {face.index: (lq, hq) for face, lq, hq in found})
+        counts[name] = len(found)
+        return {"faces": sum(counts.values())}
+
+    failed = process_all(photos, process)
+    cli.say(f"{sum(counts.values())} faces of {len(counts)} photos are in {options.output_dir}")
+    without = [name.as_posix() for name, count in counts.items() if count == 0]
     if without:
         cli.say(f"without a face ({len(without)}): {', '.join(without)}")
-    if failed:
-        cli.say(f"{failed} of {len(photos)} files could not be used")
     return cli.SOME_FAILED if failed else cli.OK

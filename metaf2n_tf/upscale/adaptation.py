@@ -45,7 +45,9 @@ class Adaptation:
         for share, *chunk in self._chunks:
             loss, gradient = self._adapter.gradient(params, *chunk)
             total_loss += share * float(loss)
-            total = self._adapter.add_scaled(total, gradient, tf.constant(share, tf.float32)) if share < 1 else gradient
+            if share < 1:
+                gradient = {name: share * value + (total[name] if total else 0) for name, value in gradient.items()}
+            total = gradient
         return total_loss, total
 
     def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, rrdbnet.Params]]:
@@ -57,7 +59,7 @@ class Adaptation:
             if steps in step_counts:
                 yield steps, params
             if steps < last:
-                params = self._adapter.update(params, gradient, tf.constant(self._task_lr, tf.float32))
+                params = inner_loop.sgd_update(params, gradient, self._task_lr)
 
 
 class Adapter:
@@ -75,14 +77,7 @@ class Adapter:
         self.weight_map = compiled(inner_loop.predict_weight_map)
         self.gradient = compiled(functools.partial(inner_loop.inner_gradient, forward=forward))
         self.loss = compiled(functools.partial(inner_loop.inner_loss, forward=forward))
-        self.update = compiled(inner_loop.sgd_update)
-        self.add_scaled = compiled(_add_scaled)
 
     def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: float) -> Adaptation:
         """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches, N >= 1."""
         return Adaptation(self, lq, hq, task_lr)
-
-
-def _add_scaled(total: dict | None, gradient: dict, share: tf.Tensor) -> dict[str, tf.Tensor]:
-    scaled = {name: share * value for name, value in gradient.items()}
-    return scaled if total is None else {name: total[name] + value for name, value in scaled.items()}

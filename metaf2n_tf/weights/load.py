@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 
 from metaf2n_tf.errors import UserError
@@ -54,9 +55,9 @@ def _check(
             raise UserError(f"{source}: variable {name} is missing")
         if found[name].shape != shape:
             raise UserError(f"{source}: variable {name} has shape {found[name].shape}, expected {shape}")
-        if not np.issubdtype(found[name].dtype, np.floating):
+        if not (np.issubdtype(found[name].dtype, np.floating) or found[name].dtype == ml_dtypes.bfloat16):
             raise UserError(f"{source}: variable {name} is {found[name].dtype}, expected floating point")
-        if not np.all(np.isfinite(found[name])):
+        if not np.all(np.isfinite(found[name].astype(np.float32))):
             raise UserError(f"{source}: variable {name} holds values that are not finite")
     return {name: np.asarray(found[name], np.float32) for name in shapes}
 
@@ -81,7 +82,9 @@ def _load_pth(path: Path) -> Weights:
     content = pth.read_pth(path)
     if isinstance(content, dict):
         content = content.get("params_ema", content.get("params", content))
-    if not isinstance(content, dict) or not all(isinstance(value, np.ndarray) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, np.ndarray) for name, value in content.items()
+    ):
         raise UserError(f"{path}: holds no dict of tensors under params_ema or params")
     found = {}
     for name, value in content.items():
@@ -112,6 +115,13 @@ def load_weights(path: str | Path) -> Weights:
       UserError: nothing there, an unknown or damaged file, a variable missing or of another shape.
     """
     path = Path(path)
+    try:
+        return _load(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _load(path: Path) -> Weights:
     prefix = tf1_checkpoint.resolve_prefix(path)
     if prefix is not None:
         return _from_variables(str(prefix), tf1_checkpoint.read_checkpoint(prefix), need_mask=True)

@@ -26,7 +26,10 @@ def _conv_sizes(param_path: Path) -> list[tuple[int, int]]:
         kind, *fields = line.split() or [""]
         if kind == "Convolution":
             options = dict(field.split("=", 1) for field in fields if "=" in field)
-            sizes.append((int(options["0"]), int(options["6"])))
+            try:
+                sizes.append((int(options["0"]), int(options["6"])))
+            except (KeyError, ValueError):
+                raise UserError(f"{param_path}: damaged at {line.strip()[:60]!r}. Remedy: download it again") from None
     return sizes
 
 

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,19 @@ import numpy as np
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
+
+# What NumPy raises on files that are cut, damaged, or of another kind.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -22,7 +36,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name].astype(np.float32) for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, AttributeError, KeyError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path}: not a readable .npz file: truncated or of another kind") from error
 
 

@@ -1,6 +1,8 @@
 """The published checkpoint format: name-based TF1 Saver bundles, read and written without a Session."""
 
 import os
+import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,12 +29,13 @@ def resolve_prefix(path: Path) -> Path | None:
       UserError: a folder with several checkpoints and nothing that says which.
     """
     if path.is_dir():
-        state = tf.train.get_checkpoint_state(str(path)) if (path / "checkpoint").is_file() else None
-        if state is not None:
-            prefix = path / os.path.basename(state.model_checkpoint_path)
-            if prefix.with_name(prefix.name + ".index").is_file():
+        state = path / "checkpoint"
+        if state.is_file():
+            named = re.search(r'^model_checkpoint_path: "(.*)"', state.read_text(errors="replace"), re.M)
+            prefix = path / os.path.basename(named[1]) if named else None
+            if prefix and prefix.with_name(prefix.name + ".index").is_file():
                 return prefix
-            raise UserError(f"{path / 'checkpoint'}: names {prefix.name}, and there is no {prefix.name}.index here")
+            raise UserError(f"{state}: names {prefix.name if prefix else 'nothing'}, of which there is no .index here")
         found = sorted(path.glob("*.index"))
         if len(found) > 1:
             names = ", ".join(file.name.removesuffix(".index") for file in found)
@@ -49,15 +52,20 @@ def read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: a file of it is missing, truncated or damaged.
     """
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
-        first_line = str(error).split("\n")[0]
-        raise UserError(
-            f"{prefix}: not a readable TensorFlow checkpoint, or damaged: {first_line}. Remedy: copy its .index and "
-            ".data files again"
-        ) from error
+    with tempfile.TemporaryDirectory() as folder:  # TensorFlow takes brackets in a path for a pattern
+        link = Path(folder, "checkpoint")
+        for file in prefix.parent.iterdir():
+            if file.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
+                os.symlink(file.resolve(), link.with_name(link.name + file.name.removeprefix(prefix.name)))
+        try:
+            reader = tf.train.load_checkpoint(str(link))
+            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
+            reason = str(error).split("\n")[0].replace(str(link), prefix.name)
+            raise UserError(
+                f"{prefix}: not a readable TensorFlow checkpoint, or damaged: {reason}. Remedy: copy its .index and "
+                ".data files again"
+            ) from error
 
 
 def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> None:
@@ -68,14 +76,27 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> None:
     Args:
       prefix: e.g. `Model0/model-1000`.
       variables: `{name: array}`; names and dtypes are stored as they are.
+
+    Raises:
+      UserError: the disk is full, or the place cannot be written to.
     """
     files.make_folder(prefix.parent)
     part = prefix.with_name(f".{prefix.name}.part")
+    pieces = [part.with_name(part.name + suffix) for suffix in (_DATA, ".index")]
     names = sorted(variables)
-    tf.raw_ops.SaveV2(
-        prefix=str(part), tensor_names=names, shape_and_slices=[""] * len(names), tensors=[variables[n] for n in names]
-    )
-    for suffix in (_DATA, ".index"):
-        os.replace(part.with_name(part.name + suffix), prefix.with_name(prefix.name + suffix))
+    try:
+        tf.raw_ops.SaveV2(
+            prefix=str(part),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[variables[name] for name in names],
+        )
+        for piece in pieces:
+            os.replace(piece, prefix.with_name(prefix.name + piece.name.removeprefix(part.name)))
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(f"{prefix}: cannot be written: {str(error).splitlines()[0]}") from error
+    finally:
+        for piece in pieces:
+            piece.unlink(missing_ok=True)
     state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
     files.write_bytes(prefix.with_name("checkpoint"), state.encode())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -53,7 +54,8 @@ def place(tmp_path, root, sample_lq, golden_mask):
         def add_face(self, name, index=0, size=(20, 18), seed=2):
             hq = images.to_levels(recipe.image((4 * size[0], 4 * size[1], 3), seed))
             lq = cv2.resize(hq, size[::-1], interpolation=cv2.INTER_AREA)
-            folder.write_pair(self.faces, self.photos.relative_to(self.photos) / name, index, lq, hq)
+            kept = folder.read_pairs(self.faces, Path(name))
+            folder.write_pairs(self.faces, Path(name), {**dict(enumerate(kept)), index: (lq, hq)})
 
         def records(self):
             lines = (self.out / "results.jsonl").read_text().splitlines()
@@ -200,6 +202,116 @@ def test_results_that_are_there_are_kept(place):
     assert (place.out / "a.png").stat().st_mtime_ns != before
 
 
+def test_results_of_other_settings_are_kept_and_said_so(place):
+    place.add_photo("a.png")
+    place.add_face("a.png")
+    place.test()
+    before = (place.out / "a.png").read_bytes()
+    assert "other settings" not in place.test()
+    assert "1 of them were made with other settings" in place.test("--fine_tune_num", 2)
+    assert (place.out / "a.png").read_bytes() == before
+    (place.out / "results.jsonl").write_bytes(b'\xff\xfe{"photo": 5}\n[]\n')  # damaged: its photos are made again
+    place.test()
+    assert (place.out / "a.png").read_bytes() == before
+    assert set(place.records()) == {"a.png"}
+    (place.out / "results.jsonl").unlink()  # a folder of the published script has none: its pictures are kept
+    assert "other settings or by another program" in place.test()
+
+
+def test_results_inside_the_folder_of_photos_are_no_photos(place):
+    place.add_photo("a.png")
+    place.add_photo("sub/b.png", seed=4)
+    place.faces, place.out = place.photos / "faces", place.photos / "sub" / ".." / "out"
+    place.add_face("a.png")
+    for _ in range(2):
+        place.test("--recursive", "--overwrite")
+        assert place.files() == ["a.png", "results.jsonl", "sub/b.png"]
+
+
+def test_odd_names_do_not_stop_the_folder(place):
+    place.add_photo("z.png")
+    for name in (b"caf\xe9.png", b"a b[1]*{2}.x.png", b"n" * 251 + b".png"):
+        shutil.copy(place.photos / "z.png", os.path.join(os.fsencode(place.photos), name))
+    (place.photos / "z.json").write_text("{}")  # a sidecar file
+    place.add_face("z.png")
+    log = place.test("--ext", "png")
+    assert "4 photos are in" in log
+    assert len(list(place.out.glob("*.png"))) == 4
+    assert "z.json: not a readable picture" in place.test(code=1)
+
+
+def test_tiles_precision_and_orientation(place):
+    upright = place.add_photo("a.png", (60, 100))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(upright).transpose(Image.Transpose.ROTATE_90).save(place.photos / "turned.png", exif=exif)
+    place.test("--tile", 0, face_dir=False, code=0)
+    whole = images.read_rgb8(place.out / "a.png").astype(int)
+    np.testing.assert_array_equal(images.read_rgb8(place.out / "turned.png"), whole)
+    for arguments, largest in ((["--tile", 32, "--tile_pad", 36], 1), (["--precision", "bfloat16"], 12)):
+        place.test(*arguments, "--overwrite", face_dir=False)
+        difference = np.abs(images.read_rgb8(place.out / "a.png") - whole)
+        assert difference.max() <= largest
+
+
+def test_every_kind_of_weights_is_taken(place, root):
+    place.add_photo("a.png")
+    pictures = set()
+    for name in ("rrdbnet_zip.pth", "rrdbnet_legacy.pth"):
+        place.test("--model_dir", root / "tests" / "golden" / "pth" / name, "--overwrite", face_dir=False)
+        pictures.add((place.out / "a.png").read_bytes())
+    assert len(pictures) == 1
+    bracketed = place.model.parent.with_name("Model[0]")
+    place.model.parent.rename(bracketed)
+    place.test("--model_dir", bracketed, "--overwrite", face_dir=False)
+
+
+def spoil_bytes(path):
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("evil_zip.pth", "it asks to load posix.system"),
+        ("mixed_legacy.pth", "holds no dict of tensors"),
+        ("cut.pth", "cut.pth: not a readable PyTorch file"),
+        ("cut.npz", "cut.npz: not a readable .npz file"),
+        ("array.npz", "array.npz: not a readable .npz file"),
+        ("text.param", "text.param: not an ncnn .param file"),
+        ("text.txt", "text.txt: not a known weight file"),
+        ("Model0/model-999", "model-999: no weights there"),
+        ("cut/model-1", "not a readable TensorFlow checkpoint, or damaged"),
+        ("empty", "checkpoint: names nothing"),
+        ("lacking/model-1", "variable Mask/conv5/bias is missing"),
+        ("misshapen/model-1", "variable MODEL/conv_hr/bias has shape (7,), expected (8,)"),
+    ],
+)
+def test_bad_weights_are_one_line_and_exit_code_2(place, root, golden_mask, name, message):
+    place.add_photo("a.png")
+    folder = place.plain.parent / "weights"
+    shutil.copytree(root / "tests" / "golden" / "pth", folder)
+    shutil.copy(folder / "rrdbnet_zip.pth", folder / "cut.pth")
+    shutil.copy(place.plain, folder / "cut.npz")
+    np.save(folder / "array.npy", np.zeros(3))
+    (folder / "array.npy").rename(folder / "array.npz")
+    for file in ("text.param", "text.bin", "text.txt"):
+        (folder / file).write_text("hello")
+    variables = make_tiny_sr() | golden_mask
+    tf1_checkpoint.write_checkpoint(folder / "cut" / "model-1", variables)
+    for file in ("cut.pth", "cut.npz", "cut/model-1.data-00000-of-00001"):
+        spoil_bytes(folder / file)
+    (folder / "empty").mkdir()
+    (folder / "empty" / "checkpoint").touch()
+    shapes = {**variables, "MODEL/conv_hr/bias": np.zeros(7, np.float32)}
+    tf1_checkpoint.write_checkpoint(folder / "misshapen" / "model-1", shapes)
+    del variables["Mask/conv5/bias"]
+    tf1_checkpoint.write_checkpoint(folder / "lacking" / "model-1", variables)
+    log = place.test("--model_dir", folder / name, code=2, face_dir=False)
+    assert message in log.splitlines()[-1]
+    assert log.count("error: ") == 1
+
+
 def test_gray_alpha_and_depth_reach_the_result(place):
     place.photos.mkdir()
     colours = images.to_levels(recipe.image((20, 24, 3), 1), 16)
@@ -256,6 +368,10 @@ def test_unknown_detector_and_results_over_photos_are_refused(place):
     place.add_photo("a.png")
     assert "--detector eyes: not one of mtcnn" in place.test("--detector", "eyes", face_dir=False, code=2)
     log = place.test("--output_dir", place.photos, face_dir=False, code=2)
+    assert "is the folder of the photos" in log
+    place.photos.rename(place.photos.with_name("steps_0"))
+    place.photos = place.photos.with_name("steps_0")
+    log = place.test("--output_dir", place.photos.parent, "--fine_tune_num", "0,1", face_dir=False, code=2)
     assert "would be overwritten by its result" in log
 
 
@@ -276,7 +392,12 @@ def test_stopped_in_the_middle_everything_left_is_whole(place, how):
         place.add_face(f"p{index:02}.png", seed=index)
     arguments = ["--input_dir", place.photos, "--face_dir", place.faces, "--output_dir", place.out]
     arguments += ["--model_dir", place.model, "--fine_tune_num", "1,2"]
-    process = subprocess.Popen(place.command("test.py", *arguments), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        place.command("test.py", *arguments),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+    )
     while not (place.out / "steps_2" / "p02.png").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)

@@ -99,6 +99,32 @@ def test_orientation_is_applied_and_the_rest_kept(tmp_path, orientation):
         assert 0x0112 not in written.getexif()
 
 
+def test_deep_tiff_whose_white_is_zero(tmp_path):
+    cv2.imwrite(str(tmp_path / "g.tif"), DEEP[..., 0], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    tiff = bytearray((tmp_path / "g.tif").read_bytes())
+    with Image.open(tmp_path / "g.tif") as image:
+        assert image.tag_v2[0x0106] == 1
+    tag = tiff.index(b"\x06\x01\x03\x00\x01\x00\x00\x00\x01\x00")
+    tiff[tag + 8] = 0  # photometric: white is zero
+    (tmp_path / "w.tif").write_bytes(tiff)
+    np.testing.assert_array_equal(
+        images.read_photo(tmp_path / "w.tif").rgb[..., 0], (65535 - DEEP[..., 0]) / np.float32(65535)
+    )
+
+
+def test_damaged_exif_is_left_out_and_said_so(tmp_path, monkeypatch, capsys):
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    path = save(tmp_path / "a.png", RGB, exif=exif)
+
+    def refuse(_):
+        raise ValueError("argument out of range")
+
+    monkeypatch.setattr(Image.Exif, "tobytes", refuse)
+    assert images.read_photo(path).exif is None
+    assert "its EXIF is damaged (argument out of range)" in capsys.readouterr().err
+
+
 def damaged_files():
     stream = io.BytesIO()
     Image.fromarray(RGB.repeat(20, 0).repeat(20, 1)).save(stream, "JPEG")
@@ -136,8 +162,10 @@ def test_listing(tmp_path):
     def names(*options):
         return [str(file.relative_to(tmp_path)) for file in images.list_photos(tmp_path, *options)]
 
-    assert names((), False) == ["a.JPG", "b.png", "notes.txt"]
-    assert names(["png", ".jpg"], True, tmp_path / "sub/results") == ["a.JPG", "b.png", "sub/c.png"]
+    (tmp_path / "b.xmp").touch()  # a sidecar is no twin
+    assert names((), False) == ["a.JPG", "b.png", "b.xmp", "notes.txt"]
+    left_out = [tmp_path / "sub" / ".." / "sub" / "results"]
+    assert names(["png", ".jpg"], True, left_out) == ["a.JPG", "b.png", "sub/c.png"]
     (tmp_path / "b.jpeg").touch()
     with pytest.raises(UserError, match="results of one name"):
         names((), False)

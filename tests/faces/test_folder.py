@@ -17,8 +17,11 @@ def levels(face_dir, photo):
 
 
 def test_names_are_exact_and_in_order(tmp_path):
+    written = {}
     for name, index, level in (("IMG", 10, 10), ("IMG", 2, 2), ("IMG2", 0, 50), ("IMG_2", 7, 70), ("a.b", 0, 90)):
-        folder.write_pair(tmp_path, Path(f"{name}.jpeg"), index, *pair(level))
+        written.setdefault(name, {})[index] = pair(level)
+    for name, pairs in written.items():
+        folder.write_pairs(tmp_path, Path(f"{name}.jpeg"), pairs)
     assert levels(tmp_path, "IMG.jpeg") == [2, 10]
     assert levels(tmp_path, "IMG_2.png") == [70]
     assert levels(tmp_path, "a.b.png") == [90]
@@ -26,17 +29,34 @@ def test_names_are_exact_and_in_order(tmp_path):
 
 
 def test_subfolders_are_mirrored(tmp_path):
-    folder.write_pair(tmp_path, Path("trip/day1/IMG.png"), 0, *pair(3))
+    folder.write_pairs(tmp_path, Path("trip/day1/IMG.png"), {0: pair(3)})
     assert (tmp_path / "Face_LQ" / "trip" / "day1" / "IMG_0.png").is_file()
     assert levels(tmp_path, "trip/day1/IMG.png") == [3]
     assert levels(tmp_path, "IMG.png") == []
 
 
 def test_a_missing_partner_and_a_wrong_size_are_named(tmp_path):
-    folder.write_pair(tmp_path, Path("a.png"), 0, *pair(1))
+    folder.write_pairs(tmp_path, Path("a.png"), {0: pair(1)})
     (tmp_path / "Face_HQ" / "a_0.png").unlink()
     with pytest.raises(UserError, match=r"Face_LQ/a_0.png: its partner in Face_HQ is missing"):
         folder.read_pairs(tmp_path, Path("a.png"))
     images.write_rgb8(tmp_path / "Face_HQ" / "a_0.png", pair(1, 6)[1])
     with pytest.raises(UserError, match=r"Face_HQ/a_0.png: 24x24 is not x4 of its LQ face"):
         folder.read_pairs(tmp_path, Path("a.png"))
+
+
+def test_faces_of_an_earlier_run_are_removed(tmp_path):
+    photo, other = Path("a.png"), Path("a_1.png")
+    folder.write_pairs(tmp_path, photo, {0: pair(1), 3: pair(4)})
+    folder.write_pairs(tmp_path, other, {0: pair(9)})
+    folder.write_pairs(tmp_path, photo, {1: pair(2)})
+    assert levels(tmp_path, "a.png") == [2]
+    assert levels(tmp_path, "a_1.png") == [9]
+    folder.write_pairs(tmp_path, photo, {})
+    assert levels(tmp_path, "a.png") == []
+
+
+def test_what_a_killed_writer_leaves_does_not_count(tmp_path):
+    folder.write_pairs(tmp_path, Path("a.png"), {0: pair(1), 1: pair(2)})
+    (tmp_path / "Face_LQ" / "a_1.png").unlink()
+    assert levels(tmp_path, "a.png") == [1]

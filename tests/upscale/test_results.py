@@ -12,6 +12,6 @@ def test_records_are_kept_replaced_and_sorted(tmp_path):
 
 
 def test_foreign_lines_are_left_out(tmp_path):
-    (tmp_path / "results.jsonl").write_text('{"photo": "a.png"}\n{"pho\n[1]\n\n{"other": 1}\n')
+    (tmp_path / "results.jsonl").write_text('{"photo": "a.png"}\n{"pho\n[1]\n\n{"other": 1}\n{"photo": 5}\n')
     assert list(results.read_results(tmp_path)) == ["a.png"]
-    assert results.read_results(tmp_path / "empty") == {}
+    assert results.read_results(tmp_path / "empty") is None

@@ -1,0 +1,41 @@
+"""The loop over a folder of photos that both commands share: progress, bad photos reported and left out, exit code."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import tensorflow as tf
+from tqdm import tqdm
+
+from metaf2n_tf import cli
+from metaf2n_tf.errors import UserError
+
+_PHOTO_ERRORS = (UserError, tf.errors.OpError, cv2.error, MemoryError, OSError)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
+        return "out of memory. Remedy: --gpu -1, or a smaller --patch_size"
+    return str(error).split("\n")[0] or type(error).__name__
+
+
+def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
+    """Process photos one by one; one that cannot be used is reported, and the rest goes on.
+
+    Args:
+      process: takes a photo's path, and returns what the progress bar shows of it.
+
+    Returns:
+      How many could not be used.
+    """
+    failed = 0
+    for photo in (progress := tqdm(photos, unit="photo")):
+        try:
+            progress.set_postfix(process(photo))
+        except _PHOTO_ERRORS as error:
+            reason = _reason(error)
+            cli.say(f"skipped: {reason}" if str(photo) in reason else f"skipped: {photo}: {reason}")
+            failed += 1
+    if failed:
+        cli.say(f"{failed} of {len(photos)} files could not be used")
+    return failed
