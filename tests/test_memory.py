@@ -18,7 +18,7 @@ LAUNCHER = (
 
 @pytest.mark.slow
 def test_a_megapixel_photo_stays_under_4_gb(tmp_path, root):
-    """Six minutes on 2 cores: faces found, one step, 1024x1024 LQ pixels."""
+    """About ten minutes on 2 cores: faces found, one step, 1024x1024 LQ pixels."""
     gt = cv2.imread(str(root / "datasets" / "sample" / "GT" / "grace_hopper.png"))
     (tmp_path / "LQ").mkdir()
     canvas = cv2.copyMakeBorder(gt[::4, ::4], 0, 896, 0, 896, cv2.BORDER_REFLECT)
