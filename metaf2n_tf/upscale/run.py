@@ -210,7 +210,8 @@ def run(options: Options) -> int:
     records = found or {}
     if done:
         _report_done(options, done, records)
-    todo = [photo for photo in photos if photo not in set(done)]
+    kept = set(done)
+    todo = [photo for photo in photos if photo not in kept]
     if not todo:
         return cli.OK
     files.make_folder(options.output_dir)
