@@ -12,8 +12,18 @@ from metaf2n_tf import cli, runtime
 flags.DEFINE_string("input_dir", "./datasets/RealFaces200/LQ", "Folder of LQ photos.")
 flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ and Face_HQ.")
 flags.DEFINE_string("model_dir", "./pretrained_models/model-new", "SR weights, which self_ensemble restores with.")
-flags.DEFINE_string("detector", "mtcnn", "Face detector.")
-flags.DEFINE_string("restorer", "self_ensemble", "Face restorer.")
+flags.DEFINE_string(
+    "detector", None, "Face detector: retinaface_r50, retinaface or mtcnn. Default: the first whose weights are there."
+)
+flags.DEFINE_string(
+    "restorer", None, "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048 or self_ensemble. Default: gpen if it is there."
+)
+flags.DEFINE_float("confidence", 0.9, "Lowest score of a face.")
+flags.DEFINE_integer("min_face", 0, "Least LQ pixels of a face's shorter side.", lower_bound=0)
+flags.DEFINE_integer("max_faces", 0, "Use only so many of a photo's largest faces; 0 for all.", lower_bound=0)
+flags.DEFINE_bool("save_aligned", False, "Also write the aligned faces before and after restoration, to look at.")
+flags.DEFINE_bool("preview", False, "Also write each photo with its boxes, landmarks and scores drawn on it.")
+flags.DEFINE_bool("published_crops", False, "Cut HQ faces as the published script does, 1.5 pixels off their LQ faces.")
 flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
 flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
@@ -22,7 +32,6 @@ flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the f
 def main(args: flags.FlagValues) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
-    runtime.select_device(args.gpu)
     from metaf2n_tf.faces import generate
 
     return generate.run(
@@ -30,10 +39,20 @@ def main(args: flags.FlagValues) -> int:
             input_dir=Path(args.input_dir),
             output_dir=Path(args.output_dir),
             model_dir=Path(args.model_dir),
-            detector=args.detector,
-            restorer=args.restorer,
-            recursive=args.recursive,
-            ext=args.ext,
+            selection=generate.Selection(args.confidence, args.min_face, args.max_faces),
+            **{
+                name: args[name].value
+                for name in [
+                    "detector",
+                    "restorer",
+                    "published_crops",
+                    "save_aligned",
+                    "preview",
+                    "recursive",
+                    "ext",
+                    "gpu",
+                ]
+            },
         )
     )
 

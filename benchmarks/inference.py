@@ -39,7 +39,7 @@ def make_workload(folder: Path) -> None:
 
     runtime.import_tensorflow()
     from metaf2n_tf.data import images
-    from metaf2n_tf.faces.folder import write_pairs
+    from metaf2n_tf.faces.folder import HQ, LQ, write_pictures
     from metaf2n_tf.networks import masknet
     from metaf2n_tf.weights import tf1_checkpoint
     from metaf2n_tf.weights.load import load_weights
@@ -53,7 +53,7 @@ def make_workload(folder: Path) -> None:
             images.write_rgb8(folder / f"LQ{count}" / name, photo)
             face = gt[120:312, 160:352]
             lq = cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA)
-            write_pairs(folder, name, {0: (lq, face)})
+            write_pictures(folder, name, {HQ: {0: face}, LQ: {0: lq}})
     (folder / "LQ0").mkdir()
     images.write_rgb8(folder / "LQ0" / "large.png", cv2.resize(gt, (1024, 1024), interpolation=cv2.INTER_CUBIC))
     sr = load_weights(ROOT / "weights" / "realesrgan-x4plus.npz").sr

@@ -28,8 +28,9 @@ def quietly() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without its start-up messages."""
+    """Import TensorFlow without its start-up messages, and with the Keras that the package retina-face is made for."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     with quietly():
         import tensorflow  # noqa: F401
 

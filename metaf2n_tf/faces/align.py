@@ -62,6 +62,11 @@ def fit_similarity(source: np.ndarray, target: np.ndarray, scale: float | None =
     return np.column_stack([scale * rotation, shift]), scale
 
 
+def can_fit(landmarks: np.ndarray) -> bool:
+    """Whether `fit_face` has anything to go by: landmarks of a face of a pixel or two may all be one point."""
+    return len(np.unique(landmarks.astype(np.int32), axis=0)) > 1
+
+
 def fit_face(landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Transforms photo -> aligned square and back, each float64 (2, 3), for float (5, 2) landmarks in pixels."""
     points = np.float32(landmarks.astype(np.int32))
@@ -71,28 +76,57 @@ def fit_face(landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return forward, inverse
 
 
-def warp_to_square(rgb: np.ndarray, forward: np.ndarray, size: int) -> np.ndarray:
-    """The aligned face: uint8 (size, size, 3), black outside the photo."""
+def warp_to_square(rgb: np.ndarray, forward: np.ndarray, size: int, rim: int = 0) -> np.ndarray:
+    """The aligned face.
+
+    Args:
+      rgb: uint8 (H, W, 3), the photo.
+      forward: (2, 3), photo -> square.
+      size: side of the square.
+      rim: pixels by which the photo's border is repeated outwards. Without any, as published, a face at the border
+        ends in half a pixel of shade.
+
+    Returns:
+      uint8 (size, size, 3), black outside the photo.
+    """
+    if rim:
+        rgb = cv2.copyMakeBorder(rgb, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+        forward = np.column_stack([forward[:, :2], forward @ [-rim, -rim, 1]])
     return cv2.warpAffine(rgb, forward, (size, size), flags=cv2.INTER_LINEAR)
 
 
-def warp_back_x4(
-    square: np.ndarray, inverse: np.ndarray, photo_size: tuple[int, int], registered: bool = True
-) -> np.ndarray:
-    """Lay a restored square onto a canvas 4 times the photo.
+def paste_x4(square: np.ndarray, inverse: np.ndarray, lq: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Lay a restored square over a crop of the photo, enlarged x4.
+
+    Args:
+      square: uint8 (S, S, 3).
+      inverse: (2, 3), square -> photo.
+      lq: uint8 (h, w, 3), the crop.
+      corner: (row, column) of the crop in the photo.
+
+    Returns:
+      uint8 (4h, 4w, 3): crop pixel x becomes pixels 4x..4x+3. Where the square does not reach, the crop itself,
+      enlarged bicubically.
+    """
+    size = (SCALE * lq.shape[1], SCALE * lq.shape[0])
+    matrix = SCALE * inverse
+    matrix[:, 2] += (SCALE - 1) / 2 - SCALE * np.array(corner[::-1])
+    hq = cv2.resize(lq, size, interpolation=cv2.INTER_CUBIC)
+    return cv2.warpAffine(square, matrix, size, hq, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)
+
+
+def published_canvas_x4(square: np.ndarray, inverse: np.ndarray, photo_size: tuple[int, int]) -> np.ndarray:
+    """Lay a restored square onto a canvas 4 times the photo, as published.
+
+    The transform is multiplied by 4 and nothing more, so the face lies 1.5 canvas pixels up and left of its place.
 
     Args:
       square: uint8 (S, S, 3).
       inverse: (2, 3), square -> photo.
       photo_size: (height, width) of the photo.
-      registered: photo pixel x becomes canvas pixels 4x..4x+3. False: the published transform, which only multiplies
-        by 4 and so lies 1.5 canvas pixels up and left of that.
 
     Returns:
       uint8 (4 height, 4 width, 3), black outside the square.
     """
-    matrix = SCALE * inverse
-    if registered:
-        matrix[:, 2] += (SCALE - 1) / 2
     height, width = photo_size
-    return cv2.warpAffine(square, matrix, (SCALE * width, SCALE * height), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(square, SCALE * inverse, (SCALE * width, SCALE * height), flags=cv2.INTER_LINEAR)

@@ -1,4 +1,6 @@
-"""Cut a detected face out of the photo (LQ) and out of the x4 canvas (HQ), as `generate_test_faces.py` does."""
+"""Where a detected face lies in its photo, and which faces are worth cutting out."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -7,18 +9,41 @@ from metaf2n_tf.tiles import times_scale
 
 
 def face_slices(face: Face, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a face in a photo of (height, width) `size`.
+    """Rows and columns of a face in a photo of (height, width) `size`, as `generate_test_faces.py` cuts Face_LQ.
 
-    Corners are cut to integers towards zero, negative ones raised to 0, the last row and column included, and what
-    lies beyond the photo dropped. Either slice may be empty for a box wholly outside.
+    Corners are cut to integers towards zero, the first ones raised to 0, the last row and column included, and what
+    lies beyond the photo dropped. A slice of a box wholly outside is empty.
     """
-    x0, y0, x1, y1 = (max(int(value), 0) for value in face.box)
-    height, width = size
-    rows, cols = slice(y0, min(y1 + 1, height)), slice(x0, min(x1 + 1, width))
-    return rows, cols
+    x0, y0, x1, y1 = map(int, face.box)
+    return tuple(
+        slice(max(first, 0), max(min(last + 1, length), max(first, 0)))
+        for first, last, length in ((y0, y1, size[0]), (x0, x1, size[1]))
+    )
 
 
-def cut_pair(rgb: np.ndarray, canvas: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
-    """(LQ, HQ) crops of a face: (h, w, 3) of the photo and (4h, 4w, 3) of the canvas."""
+def select_faces(faces: Sequence[Face], size: tuple[int, int], min_face: int = 0, max_faces: int = 0) -> list[Face]:
+    """Leave out the faces that cannot or shall not be used.
+
+    Args:
+      faces: detections in a photo of (height, width) `size`.
+      min_face: least pixels of the shorter side of a face, as far as it lies in the photo.
+      max_faces: how many of the largest ones are kept; 0 for all.
+
+    Returns:
+      The faces left, in their own order.
+    """
+
+    def sides(face: Face) -> list[int]:
+        return [part.stop - part.start for part in face_slices(face, size)]
+
+    kept = [face for face in faces if min(sides(face)) >= max(min_face, 1)]
+    if max_faces:
+        largest = sorted(kept, key=lambda face: np.prod(sides(face)), reverse=True)[:max_faces]
+        kept = [face for face in kept if face in largest]
+    return kept
+
+
+def cut_published(rgb: np.ndarray, canvas: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
+    """(LQ, HQ) crops of a face: (h, w, 3) of the photo and (4h, 4w, 3) of the x4 canvas."""
     rows, cols = face_slices(face, rgb.shape[:2])
     return rgb[rows, cols], canvas[times_scale(rows), times_scale(cols)]

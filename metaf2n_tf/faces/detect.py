@@ -1,14 +1,25 @@
 """Face detectors: a photo in, boxes with five landmarks out. `DETECTORS` is the table of them."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces.choose import Choice
+from metaf2n_tf.networks import retinaface
+from metaf2n_tf.weights.face_networks import load_retinaface
 
 CONFIDENCE = 0.9
+_OVERLAP = 0.4
+_MOST_BEFORE_OVERLAP, _MOST = 5000, 750
 _LONGEST = 1500  # a longer photo is detected at _REDUCED pixels, as published
 _REDUCED = 1000
+_MTCNN_OUTPUT = 0.8  # the lowest score of MTCNN's last network, by default
 _SMALLEST = 24  # MTCNN's networks look at 12, 24 and 48 pixels; nothing is found in less
 
 
@@ -27,7 +38,60 @@ class Face:
     landmarks: np.ndarray
 
 
-Detector = Callable[[np.ndarray], list[Face]]
+# float32 (H, W, 3) RGB levels and the lowest score of interest in; faces in the order of their index out.
+Detector = Callable[[np.ndarray, float], list[Face]]
+
+
+def _retinaface_r50(weights: Path) -> Detector:
+    """The published detector, with the published order of things: threshold, best first, suppression."""
+    params = {name: tf.constant(value) for name, value in load_retinaface(weights).items()}
+    forward = tf.function(retinaface.forward, autograph=False)
+    forward = forward.get_concrete_function(params, tf.TensorSpec((1, None, None, 3), tf.float32))
+
+    def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
+        height, width = rgb.shape[:2]
+        images = tf.constant(rgb[None, ..., ::-1] - np.float32(retinaface.MEAN_BGR))
+        box_offsets, scores, landmark_offsets = (output.numpy()[0] for output in forward(params, images))
+        anchors = retinaface.priors(height, width)
+        above = np.flatnonzero(scores > confidence)
+        best = above[scores[above].argsort()[::-1][:_MOST_BEFORE_OVERLAP]]
+        boxes, landmarks = retinaface.decode(anchors[best], box_offsets[best], landmark_offsets[best])
+        size = np.float32([width, height])
+        detections = np.column_stack([boxes * np.tile(size, 2), scores[best]])
+        kept = retinaface.suppress(detections, _OVERLAP)[:_MOST]
+        return [
+            Face(index, tuple(detections[row, :4]), float(detections[row, 4]), landmarks[row] * size)
+            for index, row in enumerate(kept)
+        ]
+
+    return detect
+
+
+def _retinaface(weights: Path) -> Detector:
+    """RetinaFace of the package retina-face (Serengil), which reads its weights where the catalogue puts them."""
+    os.environ["DEEPFACE_BACKEND_ENGINE"] = "tensorflow"
+    if not tf.keras.__version__.startswith("2"):
+        raise UserError("the detector retinaface needs TF_USE_LEGACY_KERAS=1 set before TensorFlow is imported")
+    from retinaface import RetinaFace
+
+    try:
+        network = RetinaFace.build_model()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{weights}: not readable as RetinaFace's weights. Remedy: delete it and fetch it again") from error
+
+    def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
+        found = RetinaFace.detect_faces(rgb[..., ::-1], threshold=confidence, model=network, allow_upscaling=False)
+        return [
+            Face(
+                index,
+                tuple(map(float, face["facial_area"])),
+                float(face["score"]),
+                np.float32(list(face["landmarks"].values())),
+            )
+            for index, face in enumerate(found.values())
+        ]
+
+    return detect
 
 
 def _mtcnn() -> Detector:
@@ -36,10 +100,12 @@ def _mtcnn() -> Detector:
 
     network = MTCNN()
 
-    def detect(rgb: np.ndarray) -> list[Face]:
+    def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
         if min(rgb.shape[:2]) < _SMALLEST:
             return []
-        rows = network.detect_faces(rgb, fit_to_image=False, box_format="xyxy", output_type="numpy")
+        rows = network.detect_faces(
+            rgb, fit_to_image=False, box_format="xyxy", output_type="numpy", threshold_onet=min(_MTCNN_OUTPUT, confidence)
+        )
         return [
             Face(index, tuple(map(float, row[1:5])), float(row[5]), np.float32(row[6:16]).reshape(2, 5).T)
             for index, row in enumerate(rows)
@@ -48,11 +114,16 @@ def _mtcnn() -> Detector:
     return detect
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"mtcnn": _mtcnn}
+DETECTORS = {
+    "retinaface_r50": Choice(_retinaface_r50, "retinaface-r50"),
+    "retinaface": Choice(_retinaface, "retinaface", fetched=True),
+    "mtcnn": Choice(_mtcnn),
+}
+PREFERRED = ("retinaface_r50", "retinaface", "mtcnn")
 
 
 def detect_faces(detector: Detector, rgb: np.ndarray, confidence: float = CONFIDENCE) -> list[Face]:
-    """Find the faces to use.
+    """Find the faces of a photo.
 
     Args:
       detector: one that `DETECTORS` built.
@@ -62,13 +133,14 @@ def detect_faces(detector: Detector, rgb: np.ndarray, confidence: float = CONFID
     Returns:
       Faces in the detector's order, in the photo's own pixels.
     """
-    height, width = rgb.shape[:2]
-    scale = _REDUCED / max(height, width) if max(height, width) > _LONGEST else 1.0
-    if scale < 1.0:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    rgb = np.float32(rgb)
+    longest = max(rgb.shape[:2])
+    scale = np.float32(1.0)
+    if longest > _LONGEST:
+        rgb = cv2.resize(rgb, None, fx=_REDUCED / longest, fy=_REDUCED / longest)
+        scale = np.float32(_REDUCED / longest)
     return [
-        Face(face.index, tuple(value / scale for value in face.box), face.score, face.landmarks / np.float32(scale))
-        for face in detector(rgb)
-        if face.score >= confidence
+        Face(face.index, tuple(np.float32(face.box) / scale), face.score, face.landmarks / scale)
+        for face in detector(rgb, confidence)
+        if face.score >= confidence and np.isfinite(face.box).all() and np.isfinite(face.landmarks).all()
     ]

@@ -1,6 +1,10 @@
-"""Face pairs on disk: `FACE_DIR/Face_LQ/NAME_i.png` and `FACE_DIR/Face_HQ/NAME_i.png`, as published."""
+"""Faces on disk: `FACE_DIR/Face_LQ/NAME_i.png` and `FACE_DIR/Face_HQ/NAME_i.png`, as published.
+
+To look at, on request: the squares that the restorer took and gave, and the photo with its faces drawn on it.
+"""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,11 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks.rrdbnet import SCALE
 
 LQ, HQ = "Face_LQ", "Face_HQ"
+ALIGNED_LQ, ALIGNED_HQ, PREVIEW = "Aligned_LQ", "Aligned_HQ", "Preview"
+SIDES = (LQ, HQ, ALIGNED_LQ, ALIGNED_HQ, PREVIEW)
+
+# {side: {index of the face, or None for the whole photo: uint8 (h, w, 3) RGB}}
+Pictures = Mapping[str, Mapping[int | None, np.ndarray]]
 
 
 def _face_files(face_dir: Path, side: str, photo: Path) -> dict[int, Path]:
@@ -17,6 +26,11 @@ def _face_files(face_dir: Path, side: str, photo: Path) -> dict[int, Path]:
     pattern = re.compile(re.escape(photo.stem) + r"_(\d+)\.png")
     matches = [(pattern.fullmatch(file.name), file) for file in (face_dir / side / photo.parent).glob("*.png")]
     return dict(sorted((int(match[1]), file) for match, file in matches if match))
+
+
+def _file(face_dir: Path, side: str, photo: Path, index: int | None) -> Path:
+    name = photo.stem if index is None else f"{photo.stem}_{index}"
+    return face_dir / side / photo.parent / f"{name}.png"
 
 
 def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -45,16 +59,19 @@ def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray
     return pairs
 
 
-def write_pairs(face_dir: Path, photo: Path, pairs: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Make `{index: (LQ, HQ)}` the faces of a photo; those of an earlier run are removed.
+def write_pictures(face_dir: Path, photo: Path, pictures: Pictures) -> None:
+    """Make these the pictures of a photo; those of an earlier run are removed.
 
     HQ is written first and LQ removed first, so that an LQ face always has its partner.
     """
-    for side in (LQ, HQ):
-        files.make_folder(face_dir / side / photo.parent)
-        for index, file in _face_files(face_dir, side, photo).items():
-            if index not in pairs:
-                file.unlink()
-    for index, (lq, hq) in pairs.items():
-        for side, crop in ((HQ, hq), (LQ, lq)):
-            images.write_rgb8(face_dir / side / photo.parent / f"{photo.stem}_{index}.png", crop)
+    for side in SIDES:
+        given = pictures.get(side, {})
+        stale = _face_files(face_dir, side, photo) if side != PREVIEW else {None: _file(face_dir, PREVIEW, photo, None)}
+        for index, file in stale.items():
+            if index not in given:
+                file.unlink(missing_ok=True)
+    for side in reversed(SIDES):
+        for index, picture in pictures.get(side, {}).items():
+            path = _file(face_dir, side, photo, index)
+            files.make_folder(path.parent)
+            images.write_rgb8(path, picture)

@@ -1,47 +1,76 @@
 """`generate_test_faces.py`: find and restore the faces of a folder of photos."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from metaf2n_tf import cli
+from metaf2n_tf import cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.cut import face_slices
-from metaf2n_tf.faces.detect import DETECTORS, Face, detect_faces
-from metaf2n_tf.faces.restore import NOTES, RESTORERS
+from metaf2n_tf.faces import align, detect, folder, restore
+from metaf2n_tf.faces.choose import choose
+from metaf2n_tf.faces.cut import select_faces
+from metaf2n_tf.faces.preview import draw_faces
+from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.photos import process_all
-from metaf2n_tf.tiles import SuperResolver
 from metaf2n_tf.weights.load import load_weights
 
 
-class FaceFinder:
-    """A detector and a restorer, built once per run."""
+@dataclass(frozen=True)
+class Selection:
+    """Which faces are used: lowest score, least pixels of the shorter side, and how many of the largest (0: all)."""
 
-    def __init__(self, detector: str, restorer: str, sr: Mapping[str, np.ndarray]):
-        """Build both by name; `sr` are the SR network's weights, for restorers that use it.
+    confidence: float = detect.CONFIDENCE
+    min_face: int = 0
+    max_faces: int = 0
+
+    def __post_init__(self):
+        """Raise a UserError for values that make no sense."""
+        if not 0 < self.confidence <= 1:
+            raise UserError(f"--confidence {self.confidence}: above 0, and at most 1")
+
+
+class FaceFinder:
+    """A detector and a restorer, built once per run; `detector` and `restorer` are their names."""
+
+    def __init__(
+        self,
+        detector: str | None,
+        restorer: str | None,
+        sr: Callable[[], Mapping[str, np.ndarray]],
+        selection: Selection,
+        published_crops: bool = False,
+    ):
+        """Choose and build both.
+
+        Args:
+          detector, restorer: names in `DETECTORS` and `RESTORERS`, None for the best whose weights are there.
+          sr: gives the SR network's weights, for restorers that use it.
+          selection: which faces are used.
+          published_crops: see `restore.Setting`.
 
         Raises:
-          UserError: a name that is not in `DETECTORS` or `RESTORERS`.
+          UserError: no such name, or its weights are not there.
         """
-        for flag, name, table in (("detector", detector, DETECTORS), ("restorer", restorer, RESTORERS)):
-            if name not in table:
-                raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
-        self._detect = DETECTORS[detector]()
-        self._restore = RESTORERS[restorer](SuperResolver(), {name: tf.constant(value) for name, value in sr.items()})
-        cli.say(f"faces: detector {detector}, restorer {restorer}")
-        if restorer in NOTES:
-            cli.say(f"note: {NOTES[restorer]}")
+        self.detector, weights, no_detector = choose("detector", detector, detect.DETECTORS, detect.PREFERRED)
+        self.restorer, own, no_restorer = choose("restorer", restorer, restore.RESTORERS, restore.PREFERRED)
+        cli.say(f"detector: {self.detector}{no_detector}")
+        cli.say(f"restorer: {self.restorer}{no_restorer}")
+        if self.restorer in restore.NOTES:
+            cli.say(f"note: {restore.NOTES[self.restorer]}")
+        setting = restore.Setting(sr, published_crops)
+        self._detect = detect.DETECTORS[self.detector].build(*filter(None, [weights]))
+        self._restore = restore.RESTORERS[self.restorer].build(*filter(None, [own]), setting)
+        self._selection = selection
 
-    def __call__(self, rgb: np.ndarray) -> list[tuple[Face, np.ndarray, np.ndarray]]:
-        """(face, LQ crop, restored HQ crop) of every face in a uint8 (H, W, 3) photo."""
-        faces = detect_faces(self._detect, rgb)
-        faces = [face for face in faces if all(part.stop > part.start for part in face_slices(face, rgb.shape[:2]))]
-        return [(face, lq, hq) for face, (lq, hq) in zip(faces, self._restore(rgb, faces), strict=True)]
+    def __call__(self, rgb: np.ndarray) -> list[RestoredFace]:
+        """Find and restore the faces of a uint8 (H, W, 3) photo."""
+        faces = detect.detect_faces(self._detect, rgb, self._selection.confidence)
+        faces = [face for face in faces if align.can_fit(face.landmarks)]
+        faces = select_faces(faces, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
+        return self._restore(rgb, faces)
 
 
 @dataclass(frozen=True)
@@ -51,27 +80,54 @@ class Options:
     input_dir: Path
     output_dir: Path
     model_dir: Path
-    detector: str
-    restorer: str
+    detector: str | None
+    restorer: str | None
+    selection: Selection
+    published_crops: bool
+    save_aligned: bool
+    preview: bool
     recursive: bool
     ext: list[str]
+    gpu: str | None
+
+
+def _pictures(options: Options, rgb: np.ndarray, found: list[RestoredFace]) -> folder.Pictures:
+    """Everything that is written of one photo."""
+    pictures = {
+        folder.HQ: {item.face.index: item.hq for item in found},
+        folder.LQ: {item.face.index: item.lq for item in found},
+    }
+    if options.save_aligned:
+        pictures[folder.ALIGNED_LQ] = {item.face.index: item.aligned[0] for item in found}
+        pictures[folder.ALIGNED_HQ] = {item.face.index: item.aligned[1] for item in found}
+    if options.preview:
+        pictures[folder.PREVIEW] = {None: draw_faces(rgb, [item.face for item in found])}
+    return pictures
 
 
 def run(options: Options) -> int:
     """Write the face pairs of every photo; report photos without faces at the end. Returns the exit code."""
-    sides = [options.output_dir / side for side in (folder.LQ, folder.HQ)]
+    sides = [options.output_dir / side for side in folder.SIDES]
     photos = images.list_photos(options.input_dir, options.ext, options.recursive, sides)
-    weights = load_weights(options.model_dir)
-    cli.say(f"weights: {weights}")
-    find_faces = FaceFinder(options.detector, options.restorer, weights.sr)
-    for side in sides:
-        files.make_folder(side)
+    runtime.select_device(options.gpu)
+
+    def sr() -> dict[str, np.ndarray]:
+        weights = load_weights(options.model_dir)
+        cli.say(f"weights: {weights}")
+        return weights.sr
+
+    find_faces = FaceFinder(options.detector, options.restorer, sr, options.selection, options.published_crops)
+    if options.save_aligned and find_faces.restorer == "self_ensemble":
+        raise UserError("--save_aligned: self_ensemble does not align faces. Remedy: --restorer gpen")
+    for side in (folder.LQ, folder.HQ):
+        files.make_folder(options.output_dir / side)
     counts: dict[Path, int] = {}
 
     def process(photo: Path) -> dict:
-        found = find_faces(images.read_rgb8(photo))
+        rgb = images.read_rgb8(photo)
+        found = find_faces(rgb)
         name = photo.relative_to(options.input_dir)
-        folder.write_pairs(options.output_dir, name, {face.index: (lq, hq) for face, lq, hq in found})
+        folder.write_pictures(options.output_dir, name, _pictures(options, rgb, found))
         counts[name] = len(found)
         return {"faces": sum(counts.values())}
 

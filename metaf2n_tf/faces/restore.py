@@ -1,19 +1,117 @@
 """Face restorers: a photo and its faces in, (LQ, restored HQ) pairs out. `RESTORERS` is the table of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from metaf2n_tf.data.images import to_levels
-from metaf2n_tf.faces.cut import face_slices
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import align
+from metaf2n_tf.faces.choose import Choice
+from metaf2n_tf.faces.cut import cut_published, face_slices
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.networks import gpen
 from metaf2n_tf.tiles import SuperResolver, times_scale
-
-Pair = tuple[np.ndarray, np.ndarray]
-Restorer = Callable[[np.ndarray, list[Face]], list[Pair]]
+from metaf2n_tf.weights.face_networks import load_gpen
 
 _CONTEXT = 16  # LQ pixels around a face that its super-resolution sees
+_GPU_BATCH = 4  # aligned faces at a time; on a CPU several at once are no faster, and take 0.7 GB more each
+
+
+@dataclass(frozen=True)
+class RestoredFace:
+    """A face of a photo and its restoration.
+
+    lq: uint8 (h, w, 3), cut from the photo; hq: uint8 (4h, 4w, 3), restored; aligned: the squares that the restorer
+    took and gave, uint8 (S, S, 3) each, None for a restorer that needs no alignment.
+    """
+
+    face: Face
+    lq: np.ndarray
+    hq: np.ndarray
+    aligned: tuple[np.ndarray, np.ndarray] | None = None
+
+
+Restorer = Callable[[np.ndarray, list[Face]], list[RestoredFace]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a restorer may need beside its weights.
+
+    sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does.
+    """
+
+    sr: Callable[[], Mapping[str, np.ndarray]]
+    published_crops: bool = False
+
+
+class AlignedNetwork:
+    """GPEN as a function of aligned faces, compiled once."""
+
+    def __init__(self, weights: Path):
+        """Read the weights; `size` is then the side of the faces that they are for."""
+        params = {name: tf.constant(value) for name, value in load_gpen(weights).items()}
+        self.size = gpen.resolution(params)
+        self._batch = _GPU_BATCH if tf.config.list_logical_devices("GPU") else 1
+
+        def restore(params, levels):
+            images = (tf.cast(levels, tf.float32) / 255.0 - 0.5) / 0.5
+            return tf.clip_by_value(gpen.forward(params, images) * 0.5 + 0.5, 0.0, 1.0) * 255.0
+
+        faces = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
+        self._params, self._restore = params, tf.function(restore, autograph=False).get_concrete_function(params, faces)
+
+    def __call__(self, squares: np.ndarray) -> np.ndarray:
+        """Restore uint8 (N, S, S, 3) RGB faces; the same comes back, cut off to levels and not rounded, as published.
+
+        Raises:
+          UserError: the network's output is not finite.
+        """
+        batches = [squares[first : first + self._batch] for first in range(0, len(squares), self._batch)]
+        levels = np.concatenate([self._restore(self._params, tf.constant(batch)).numpy() for batch in batches])
+        if not np.isfinite(levels).all():
+            raise UserError("the face restorer's output is not finite: its weights cannot be used")
+        return levels.astype(np.uint8)
+
+
+def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, published_crops: bool) -> Restorer:
+    """A restorer out of a network that takes aligned faces.
+
+    Args:
+      network: uint8 (N, S, S, 3) to the same.
+      size: S.
+      published_crops: cut HQ faces as the published script does, 1.5 HQ pixels off their LQ faces.
+    """
+
+    def restore(rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
+        if not faces:
+            return []
+        transforms = [align.fit_face(face.landmarks, size) for face in faces]
+        rim = 0 if published_crops else 1
+        squares = np.stack([align.warp_to_square(rgb, forward, size, rim) for forward, _ in transforms])
+        found = []
+        for face, (_, inverse), square, restored in zip(faces, transforms, squares, network(squares), strict=True):
+            if published_crops:
+                canvas = align.published_canvas_x4(restored, inverse, rgb.shape[:2])
+                lq, hq = cut_published(rgb, canvas, face)
+            else:
+                rows, cols = face_slices(face, rgb.shape[:2])
+                lq = rgb[rows, cols]
+                hq = align.paste_x4(restored, inverse, lq, (rows.start, cols.start))
+            found.append(RestoredFace(face, lq, hq, (square, restored)))
+        return found
+
+    return restore
+
+
+def _gpen(weights: Path, setting: Setting) -> Restorer:
+    """GPEN (Yang et al., 2021), the published restorer."""
+    network = AlignedNetwork(weights)
+    return restore_aligned(network, network.size, setting.published_crops)
 
 
 def _widen(part: slice, length: int) -> tuple[slice, slice]:
@@ -22,9 +120,12 @@ def _widen(part: slice, length: int) -> tuple[slice, slice]:
     return wide, slice(part.start - wide.start, part.stop - wide.start)
 
 
-def _self_ensemble(resolver: SuperResolver, params: rrdbnet.Params) -> Restorer:
+def _self_ensemble(setting: Setting) -> Restorer:
     """The mean of the SR network's outputs over the 8 flips and rotations: no face restorer, only the network's own
     best guess, for users who have no restorer's weights."""
+    if setting.published_crops:
+        raise UserError("--published_crops: self_ensemble does not align faces. Remedy: --restorer gpen")
+    resolver, params = SuperResolver(), {name: tf.constant(value) for name, value in setting.sr().items()}
 
     def restore_crop(lq: np.ndarray) -> np.ndarray:
         total = 0.0
@@ -36,20 +137,28 @@ def _self_ensemble(resolver: SuperResolver, params: rrdbnet.Params) -> Restorer:
                 total = total + np.rot90(out[:, ::-1] if flip else out, -turns)
         return to_levels(total / 8)
 
-    def restore(rgb: np.ndarray, faces: list[Face]) -> list[Pair]:
-        pairs = []
+    def restore(rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
+        found = []
         for face in faces:
             rows, cols = face_slices(face, rgb.shape[:2])
             wide_rows, inner_rows = _widen(rows, rgb.shape[0])
             wide_cols, inner_cols = _widen(cols, rgb.shape[1])
             hq = restore_crop(np.float32(rgb[wide_rows, wide_cols]) / np.float32(255))
-            pairs.append((rgb[rows, cols], hq[times_scale(inner_rows), times_scale(inner_cols)]))
-        return pairs
+            hq = hq[times_scale(inner_rows), times_scale(inner_cols)]
+            found.append(RestoredFace(face, rgb[rows, cols], hq))
+        return found
 
     return restore
 
 
-RESTORERS: dict[str, Callable[[SuperResolver, rrdbnet.Params], Restorer]] = {"self_ensemble": _self_ensemble}
+RESTORERS = {
+    "gpen": Choice(_gpen, "gpen-bfr-512"),
+    "gpen_256": Choice(_gpen, "gpen-bfr-256"),
+    "gpen_1024": Choice(_gpen, "gpen-bfr-1024"),
+    "gpen_2048": Choice(_gpen, "gpen-bfr-2048"),
+    "self_ensemble": Choice(_self_ensemble),
+}
+PREFERRED = ("gpen", "self_ensemble")
 
 NOTES = {
     "self_ensemble": "self_ensemble is no face restorer: expect a little tint and brightness from it, not detail",

