@@ -16,7 +16,9 @@ flags.DEFINE_string(
     "detector", None, "Face detector: retinaface_r50, retinaface or mtcnn. Default: the first whose weights are there."
 )
 flags.DEFINE_string(
-    "restorer", None, "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048 or self_ensemble. Default: gpen if it is there."
+    "restorer",
+    None,
+    "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048 or self_ensemble. Default: gpen if it is there.",
 )
 flags.DEFINE_float("confidence", 0.9, "Lowest score of a face.")
 flags.DEFINE_integer("min_face", 0, "Least LQ pixels of a face's shorter side.", lower_bound=0)

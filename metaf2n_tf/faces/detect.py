@@ -70,14 +70,16 @@ def _retinaface_r50(weights: Path) -> Detector:
 def _retinaface(weights: Path) -> Detector:
     """RetinaFace of the package retina-face (Serengil), which reads its weights where the catalogue puts them."""
     os.environ["DEEPFACE_BACKEND_ENGINE"] = "tensorflow"
-    if not tf.keras.__version__.startswith("2"):
+    if not tf.keras.Model.__module__.startswith("tf_keras"):
         raise UserError("the detector retinaface needs TF_USE_LEGACY_KERAS=1 set before TensorFlow is imported")
     from retinaface import RetinaFace
 
     try:
         network = RetinaFace.build_model()
     except (OSError, ValueError) as error:
-        raise UserError(f"{weights}: not readable as RetinaFace's weights. Remedy: delete it and fetch it again") from error
+        raise UserError(
+            f"{weights}: not readable as RetinaFace's weights. Remedy: delete it and fetch it again"
+        ) from error
 
     def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
         found = RetinaFace.detect_faces(rgb[..., ::-1], threshold=confidence, model=network, allow_upscaling=False)
@@ -104,7 +106,11 @@ def _mtcnn() -> Detector:
         if min(rgb.shape[:2]) < _SMALLEST:
             return []
         rows = network.detect_faces(
-            rgb, fit_to_image=False, box_format="xyxy", output_type="numpy", threshold_onet=min(_MTCNN_OUTPUT, confidence)
+            rgb,
+            fit_to_image=False,
+            box_format="xyxy",
+            output_type="numpy",
+            threshold_onet=min(_MTCNN_OUTPUT, confidence),
         )
         return [
             Face(index, tuple(map(float, row[1:5])), float(row[5]), np.float32(row[6:16]).reshape(2, 5).T)

@@ -165,9 +165,7 @@ def priors(height: int, width: int) -> np.ndarray:
     return np.concatenate(boxes).astype(np.float32)
 
 
-def decode(
-    anchors: np.ndarray, box_offsets: np.ndarray, landmark_offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def decode(anchors: np.ndarray, box_offsets: np.ndarray, landmark_offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets to places.
 
     Args:

@@ -5,10 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import commands
 import cv2
 import numpy as np
 import pytest
@@ -30,14 +30,8 @@ def place(tmp_path, root, sample_lq, golden_mask):
         model, plain = tmp_path / "Model0" / "model-1000", tmp_path / "plain.npz"
 
         @staticmethod
-        def command(script, *arguments):
-            return [sys.executable, str(root / script), *map(str, arguments)]
-
-        def run(self, script, *arguments, code=0):
-            done = subprocess.run(self.command(script, *arguments), capture_output=True, text=True, check=False)
-            assert done.returncode == code, done.stderr
-            assert "Traceback" not in done.stderr
-            return done.stderr
+        def run(script, *arguments, code=0):
+            return commands.run(tmp_path, script, *arguments, code=code)
 
         def test(self, *arguments, code=0, face_dir=True):
             faces = ["--face_dir", self.faces] if face_dir else []
@@ -55,7 +49,12 @@ def place(tmp_path, root, sample_lq, golden_mask):
             hq = images.to_levels(recipe.image((4 * size[0], 4 * size[1], 3), seed))
             lq = cv2.resize(hq, size[::-1], interpolation=cv2.INTER_AREA)
             kept = folder.read_pairs(self.faces, Path(name))
-            folder.write_pairs(self.faces, Path(name), {**dict(enumerate(kept)), index: (lq, hq)})
+            pairs = {**dict(enumerate(kept)), index: (lq, hq)}
+            sides = {
+                folder.LQ: {i: pair[0] for i, pair in pairs.items()},
+                folder.HQ: {i: pair[1] for i, pair in pairs.items()},
+            }
+            folder.write_pictures(self.faces, Path(name), sides)
 
         def records(self):
             lines = (self.out / "results.jsonl").read_text().splitlines()
@@ -366,7 +365,9 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
 
 def test_unknown_detector_and_results_over_photos_are_refused(place):
     place.add_photo("a.png")
-    assert "--detector eyes: not one of mtcnn" in place.test("--detector", "eyes", face_dir=False, code=2)
+    assert "--detector eyes: not one of retinaface_r50, retinaface, mtcnn" in place.test(
+        "--detector", "eyes", face_dir=False, code=2
+    )
     log = place.test("--output_dir", place.photos, face_dir=False, code=2)
     assert "is the folder of the photos" in log
     place.photos.rename(place.photos.with_name("steps_0"))
@@ -393,7 +394,7 @@ def test_stopped_in_the_middle_everything_left_is_whole(place, how):
     arguments = ["--input_dir", place.photos, "--face_dir", place.faces, "--output_dir", place.out]
     arguments += ["--model_dir", place.model, "--fine_tune_num", "1,2"]
     process = subprocess.Popen(
-        place.command("test.py", *arguments),
+        commands.command("test.py", *arguments),
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
@@ -419,7 +420,7 @@ def test_stopped_in_the_middle_everything_left_is_whole(place, how):
 
 def test_download_weights_lists_and_refuses(place):
     done = subprocess.run(
-        place.command("scripts/download_weights.py", "--list"), capture_output=True, text=True, check=True
+        commands.command("scripts/download_weights.py", "--list"), capture_output=True, text=True, check=True
     )
     assert "realesrgan-x4plus " in done.stdout
     assert "not a known name" in place.run("scripts/download_weights.py", "vgg", code=2)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.faces import align
-from metaf2n_tf.faces.cut import cut_pair, face_slices
+from metaf2n_tf.faces.cut import cut_published
 from metaf2n_tf.faces.detect import Face
 
 
@@ -48,9 +48,8 @@ def test_published_rectangles_and_hq_crops(golden):
     for box, face in faces(meta):
         forward, inverse = align.fit_face(face.landmarks, 512)
         square = align.warp_to_square(photo, forward, 512)
-        canvas = align.warp_back_x4(square, inverse, photo.shape[:2], registered=False)
-        lq, hq = cut_pair(photo, canvas, face)
-        assert face_slices(face, photo.shape[:2]) == (slice(*box["lq_rows"]), slice(*box["lq_cols"]))
+        canvas = align.published_canvas_x4(square, inverse, photo.shape[:2])
+        lq, hq = cut_published(photo, canvas, face)
         assert (list(lq.shape), list(hq.shape)) == (box["lq_shape"], box["hq_shape"])
         difference = np.abs(hq[::8, ::8].astype(int) - case[f"face_hq{box['file_suffix']}_every8"])
         assert difference.mean() <= 0.3
@@ -63,15 +62,35 @@ def test_registered_crop_lies_on_the_lq_grid():
     landmarks = np.float32([[50, 60], [100, 60], [75, 90], [55, 110], [95, 110]])
     forward, inverse = align.fit_face(landmarks, 512)
     square = align.warp_to_square(ramp, forward, 512)
-    inner = slice(60, 100)
+    crop = slice(60, 100)
 
-    def offset(registered):
-        canvas = align.warp_back_x4(square, inverse, (160, 160), registered).astype(float)
-        blocks = canvas.reshape(160, 4, 160, 4, 3).mean(axis=(1, 3))
-        return np.mean(blocks[inner, inner] - ramp[inner, inner])
+    def offset(hq):
+        return np.mean(hq.astype(float).reshape(40, 4, 40, 4, 3).mean(axis=(1, 3)) - ramp[crop, crop])
 
-    assert abs(offset(True)) < 0.1
-    assert offset(False) == pytest.approx(1.5 / 4, abs=0.1)
+    canvas = align.published_canvas_x4(square, inverse, (160, 160))
+    assert abs(offset(align.paste_x4(square, inverse, ramp[crop, crop], (60, 60)))) < 0.1
+    assert offset(canvas[240:400, 240:400]) == pytest.approx(1.5 / 4, abs=0.1)
+
+
+def test_where_the_square_does_not_reach_the_photo_itself_is_enlarged():
+    photo = np.full((100, 100, 3), 200, np.uint8)
+    _, inverse = align.fit_face(np.float32([[10, 10], [20, 10], [15, 15], [11, 20], [19, 20]]), 512)
+    square = np.full((512, 512, 3), 50, np.uint8)
+    hq = align.paste_x4(square, inverse, photo, (0, 0))
+    assert (hq.min(), hq.max()) == (50, 200)
+    assert (hq[60, 60, 0], hq[390, 390, 0]) == (50, 200)
+    assert np.mean((hq > 50) & (hq < 200)) < 0.01  # the seam
+
+
+def test_a_face_at_the_border_is_not_shaded():
+    photo = np.full((60, 60, 3), 200, np.uint8)
+    forward, inverse = align.fit_face(np.float32([[5, 20], [35, 20], [20, 35], [8, 50], [32, 50]]), 512)
+    published = align.warp_to_square(photo, forward, 512)
+    ours = align.warp_to_square(photo, forward, 512, rim=1)
+    assert np.all(align.paste_x4(ours, inverse, photo, (0, 0)) >= 199)
+    assert np.any(align.paste_x4(published, inverse, photo, (0, 0)) < 180)
+    inside = (published == 200) & (ours == 200)
+    np.testing.assert_array_equal(published[inside], ours[inside])
 
 
 def test_collinear_landmarks_are_fitted_and_a_single_point_is_refused():
@@ -83,9 +102,6 @@ def test_collinear_landmarks_are_fitted_and_a_single_point_is_refused():
         align.fit_similarity(np.ones((5, 2), np.float32), line)
 
 
-def test_boxes_at_and_beyond_the_border():
-    face = Face(0, (-7.9, 150.2, 500.0, 158.0), 0.95, np.zeros((5, 2), np.float32))
-    assert face_slices(face, (160, 120)) == (slice(150, 159), slice(0, 120))
-    outside = Face(0, (130.0, 10.0, 140.0, 20.0), 0.95, np.zeros((5, 2), np.float32))
-    rows, cols = face_slices(outside, (160, 120))
-    assert cols.stop - cols.start <= 0 < rows.stop - rows.start
+def test_landmarks_on_one_pixel_cannot_be_fitted():
+    assert not align.can_fit(np.float32([[3.1, 4.2], [3.9, 4.8], [3.5, 4.5], [3.2, 4.9], [3.7, 4.1]]))
+    assert align.can_fit(np.float32([[3, 4], [5, 4], [4, 5], [3, 6], [5, 6]]))

@@ -8,8 +8,15 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 
 
-def pair(level, size=5):
-    return np.full((size, size, 3), level, np.uint8), np.full((4 * size, 4 * size, 3), level, np.uint8)
+def picture(level, size):
+    return np.full((size, size, 3), level, np.uint8)
+
+
+def write(face_dir, photo, levels, **others):
+    """Face pairs whose grey levels tell them apart."""
+    pictures = {folder.HQ: {i: picture(v, 20) for i, v in levels.items()}}
+    pictures[folder.LQ] = {i: picture(v, 5) for i, v in levels.items()}
+    folder.write_pictures(face_dir, Path(photo), pictures | others)
 
 
 def levels(face_dir, photo):
@@ -19,9 +26,9 @@ def levels(face_dir, photo):
 def test_names_are_exact_and_in_order(tmp_path):
     written = {}
     for name, index, level in (("IMG", 10, 10), ("IMG", 2, 2), ("IMG2", 0, 50), ("IMG_2", 7, 70), ("a.b", 0, 90)):
-        written.setdefault(name, {})[index] = pair(level)
-    for name, pairs in written.items():
-        folder.write_pairs(tmp_path, Path(f"{name}.jpeg"), pairs)
+        written.setdefault(name, {})[index] = level
+    for name, faces in written.items():
+        write(tmp_path, f"{name}.jpeg", faces)
     assert levels(tmp_path, "IMG.jpeg") == [2, 10]
     assert levels(tmp_path, "IMG_2.png") == [70]
     assert levels(tmp_path, "a.b.png") == [90]
@@ -29,34 +36,44 @@ def test_names_are_exact_and_in_order(tmp_path):
 
 
 def test_subfolders_are_mirrored(tmp_path):
-    folder.write_pairs(tmp_path, Path("trip/day1/IMG.png"), {0: pair(3)})
+    write(tmp_path, "trip/day1/IMG.png", {0: 3})
     assert (tmp_path / "Face_LQ" / "trip" / "day1" / "IMG_0.png").is_file()
     assert levels(tmp_path, "trip/day1/IMG.png") == [3]
     assert levels(tmp_path, "IMG.png") == []
 
 
 def test_a_missing_partner_and_a_wrong_size_are_named(tmp_path):
-    folder.write_pairs(tmp_path, Path("a.png"), {0: pair(1)})
+    write(tmp_path, "a.png", {0: 1})
     (tmp_path / "Face_HQ" / "a_0.png").unlink()
     with pytest.raises(UserError, match=r"Face_LQ/a_0.png: its partner in Face_HQ is missing"):
         folder.read_pairs(tmp_path, Path("a.png"))
-    images.write_rgb8(tmp_path / "Face_HQ" / "a_0.png", pair(1, 6)[1])
+    images.write_rgb8(tmp_path / "Face_HQ" / "a_0.png", picture(1, 24))
     with pytest.raises(UserError, match=r"Face_HQ/a_0.png: 24x24 is not x4 of its LQ face"):
         folder.read_pairs(tmp_path, Path("a.png"))
 
 
 def test_faces_of_an_earlier_run_are_removed(tmp_path):
     photo, other = Path("a.png"), Path("a_1.png")
-    folder.write_pairs(tmp_path, photo, {0: pair(1), 3: pair(4)})
-    folder.write_pairs(tmp_path, other, {0: pair(9)})
-    folder.write_pairs(tmp_path, photo, {1: pair(2)})
+    write(tmp_path, photo, {0: 1, 3: 4})
+    write(tmp_path, other, {0: 9})
+    write(tmp_path, photo, {1: 2})
     assert levels(tmp_path, "a.png") == [2]
     assert levels(tmp_path, "a_1.png") == [9]
-    folder.write_pairs(tmp_path, photo, {})
+    write(tmp_path, photo, {})
     assert levels(tmp_path, "a.png") == []
 
 
 def test_what_a_killed_writer_leaves_does_not_count(tmp_path):
-    folder.write_pairs(tmp_path, Path("a.png"), {0: pair(1), 1: pair(2)})
+    write(tmp_path, "a.png", {0: 1, 1: 2})
     (tmp_path / "Face_LQ" / "a_1.png").unlink()
     assert levels(tmp_path, "a.png") == [1]
+
+
+def test_pictures_to_look_at_come_and_go(tmp_path):
+    looks = {folder.ALIGNED_LQ: {0: picture(1, 8)}, folder.ALIGNED_HQ: {0: picture(2, 8)}}
+    write(tmp_path, "trip/a.png", {0: 1}, **looks, **{folder.PREVIEW: {None: picture(3, 9)}})
+    written = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")}
+    pair = {"Face_LQ/trip/a_0.png", "Face_HQ/trip/a_0.png"}
+    assert written == pair | {"Aligned_LQ/trip/a_0.png", "Aligned_HQ/trip/a_0.png", "Preview/trip/a.png"}
+    write(tmp_path, "trip/a.png", {0: 1})
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")} == pair

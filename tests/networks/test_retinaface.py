@@ -21,7 +21,9 @@ def test_published_outputs(golden, params):
     pyramid = retinaface.feature_pyramid(params, body)
     for name, stages in (("body", body), ("fpn", pyramid)):
         np.testing.assert_allclose([np.mean(stage) for stage in stages], case[f"{name}_mean"], rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose([np.std(stage, ddof=1) for stage in stages], case[f"{name}_std"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            [np.std(stage, ddof=1) for stage in stages], case[f"{name}_std"], rtol=1e-4, atol=1e-5
+        )
 
     box_offsets, scores, landmark_offsets = (output.numpy()[0] for output in retinaface.forward(params, images))
     np.testing.assert_allclose(box_offsets, case["loc"], rtol=0, atol=1e-4)

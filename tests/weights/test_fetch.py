@@ -48,7 +48,7 @@ def server():
 
 
 def entry(address, sha256=SHA256):
-    return Entry("test", "weights/weights.pth", Url(address), sha256)
+    return Entry("test", "weights/weights.pth", 1, Url(address), sha256=sha256)
 
 
 def test_download_is_verified_and_put_in_place(server, tmp_path):
@@ -85,16 +85,25 @@ def test_missing_file_and_missing_server(server, tmp_path):
 
 
 def test_files_shared_by_hand_say_where(tmp_path):
-    by_hand = Entry("test", "pretrained_models/model-new", ByHand("https://example.org/folder"))
+    by_hand = Entry("test", "pretrained_models/model-new", 1, ByHand("https://example.org/folder"))
     with pytest.raises(UserError, match=r"get it from https://example.org/folder as .*model-new"):
         fetch.fetch("test", by_hand, tmp_path)
+
+
+def test_a_file_without_a_public_checksum_comes_with_its_own(server, tmp_path, capsys):
+    path = fetch.fetch("test", entry(f"{server}/weights.pth", None), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert f"no checksum of it is public; sha256 {SHA256}" in capsys.readouterr().err
 
 
 def test_catalogue_is_complete():
     for name, known in CATALOGUE.items():
         assert known.what
-        assert not known.file.startswith("/")
+        assert known.megabytes > 0
+        assert known.file.startswith(("weights/", "pretrained_models/")) or name == "retinaface"
         if isinstance(known.source, Package):
             assert "==" in known.source.requirement, name
-        if not isinstance(known.source, ByHand):
-            assert len(known.sha256) == 64, name
+        elif isinstance(known.source, Url):
+            assert known.source.address.startswith("https://"), name
+        assert known.sha256 is None or len(known.sha256) == 64, name
+    assert all(CATALOGUE[name].sha256 for name in ("realesrgan-x4plus", "retinaface-r50", "retinaface"))

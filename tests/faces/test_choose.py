@@ -1,0 +1,58 @@
+import re
+
+import pytest
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import choose, detect, restore
+from metaf2n_tf.faces.choose import Choice
+from metaf2n_tf.weights import catalogue
+from metaf2n_tf.weights.catalogue import Entry, Url
+
+TABLE = {"file": Choice(None, "own"), "net": Choice(None, "far", fetched=True), "inside": Choice(None)}
+
+
+@pytest.fixture(autouse=True)
+def weights(tmp_path, monkeypatch):
+    """A catalogue of two files, neither there, neither to be had."""
+    entries = {
+        name: Entry("test", str(tmp_path / f"{name}.pth"), 5, Url("http://127.0.0.1:9/a.pth"))
+        for name in ("own", "far")
+    }
+    monkeypatch.setattr(choose, "CATALOGUE", entries)
+    return tmp_path
+
+
+def pick(name=None):
+    return choose.choose("detector", name, TABLE, ["file", "net", "inside"])
+
+
+def test_the_first_whose_weights_are_there_is_the_default(weights):
+    name, path, why = pick()
+    assert (name, path) == ("inside", None)
+    assert re.fullmatch(
+        r"; not file: there is no .*own.pth; not net: http://127.0.0.1:9/a.pth: cannot be reached .*", why
+    )
+    (weights / "far.pth").touch()
+    assert pick()[:2] == ("net", weights / "far.pth")
+    (weights / "own.pth").touch()
+    assert pick() == ("file", weights / "own.pth", "")
+
+
+def test_what_is_asked_for_is_never_replaced(weights):
+    with pytest.raises(
+        UserError, match=r"--detector file: there is no .*own.pth. Remedy: .*download_weights.py own, or get"
+    ):
+        pick("file")
+    with pytest.raises(UserError, match=r"--detector net: http://127.0.0.1:9/a.pth: cannot be reached"):
+        pick("net")
+    with pytest.raises(UserError, match=r"--detector eyes: not one of file, net, inside"):
+        pick("eyes")
+    assert pick("inside") == ("inside", None, "")
+    assert sorted(weights.iterdir()) == []  # a download that never began leaves nothing
+
+
+@pytest.mark.parametrize("module", [detect, restore])
+def test_every_name_is_in_the_catalogue(module):
+    table = module.DETECTORS if module is detect else module.RESTORERS
+    assert {choice.weights for choice in table.values()} - {None} <= set(catalogue.CATALOGUE)
+    assert table[module.PREFERRED[-1]].weights is None
