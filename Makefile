@@ -2,8 +2,9 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
+TORCH_PYTHON ?= .venv/bin/python
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench bench-faces clean
 
 demo: .venv/installed $(WEIGHTS)  ## the main job on a real photo: faces, adaptation, x4, comparison
 	$(RUN) scripts/demo.py
@@ -20,6 +21,9 @@ lint: .venv/installed
 
 bench: .venv/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 	$(RUN) benchmarks/inference.py --large
+
+bench-faces: .venv/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
+	$(RUN) benchmarks/faces.py --torch_python $(TORCH_PYTHON)
 
 $(WEIGHTS): | .venv/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus

@@ -52,4 +52,4 @@ def retinaface_state_dict(seed=51, gain=0.75):
 
 def to_params(state):
     """The params dict that loading the state dict's file gives."""
-    return {name: pth._to_tf_layout(value) for name, value in state.items()}
+    return {name: pth.to_tf_layout(value) for name, value in state.items()}

@@ -143,6 +143,8 @@ def detect_faces(detector: Detector, rgb: np.ndarray, confidence: float = CONFID
     longest = max(rgb.shape[:2])
     scale = np.float32(1.0)
     if longest > _LONGEST:
+        if min(rgb.shape[:2]) * _REDUCED < longest:
+            return []  # a strip without a row left
         rgb = cv2.resize(rgb, None, fx=_REDUCED / longest, fy=_REDUCED / longest)
         scale = np.float32(_REDUCED / longest)
     return [

@@ -192,7 +192,7 @@ _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 _TF_AXES = {2: (1, 0), 4: (2, 3, 1, 0)}
 
 
-def _to_tf_layout(value: np.ndarray) -> np.ndarray:
+def to_tf_layout(value: np.ndarray) -> np.ndarray:
     """PyTorch's (out, in, height, width) to HWIO, (out, in) to (in, out); StyleGAN2's leading axis of 1 is dropped."""
     if value.ndim == 5 and value.shape[0] == 1:
         value = value[0]
@@ -215,5 +215,5 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         content = wrapped[0] if wrapped else content
         tensors = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
         if tensors and all(isinstance(name, str) for name in tensors):
-            return {name.removeprefix("module."): _to_tf_layout(value) for name, value in tensors.items()}
+            return {name.removeprefix("module."): to_tf_layout(value) for name, value in tensors.items()}
     raise UserError(f"{path}: holds no dict of tensors, bare or under {', '.join(_WRAPPERS)}")

@@ -273,7 +273,7 @@ def spoil_bytes(path):
     ("name", "message"),
     [
         ("evil_zip.pth", "it asks to load posix.system"),
-        ("mixed_legacy.pth", "holds no dict of tensors"),
+        ("mixed_legacy.pth", "variable MODEL/conv_first/bias is missing"),
         ("cut.pth", "cut.pth: not a readable PyTorch file"),
         ("cut.npz", "cut.npz: not a readable .npz file"),
         ("array.npz", "array.npz: not a readable .npz file"),

@@ -144,3 +144,8 @@ def test_long_photos_are_detected_small_and_reported_in_their_own_pixels():
     assert seen == [(500, 1000), (800, 1500)]
     np.testing.assert_allclose(face.box, (0, 0, 1600, 800))
     np.testing.assert_allclose(face.landmarks[0], (800, 400))
+
+
+def test_a_long_strip_has_no_faces():
+    for size in ((1, 1501), (3001, 1), (2, 3000)):
+        assert len(detect_faces(fake, np.zeros((*size, 3), np.uint8))) <= 1

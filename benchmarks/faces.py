@@ -1,0 +1,112 @@
+"""Speed, memory and agreement of GPEN and RetinaFace, with PyTorch run beside them.
+
+  python benchmarks/faces.py --torch_python PYTHON    # about 3 minutes on 2 CPU cores
+
+The baseline, benchmarks/torch_faces.py, needs an interpreter that has PyTorch and NumPy. Weights are drawn as the
+tests draw them; arithmetic and time do not depend on their values.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
+
+NETWORKS = {
+    "GPEN-512, 1 face": ("gpen", "gpen512", (1, 512, 512)),
+    "GPEN-256, 1 face": ("gpen", "gpen256", (1, 256, 256)),
+    "GPEN-256, 16 faces": ("gpen", "gpen256", (16, 256, 256)),
+    "RetinaFace, 1000x750": ("retinaface", "retinaface_r50", (1, 750, 1000)),
+}
+RUNS = 4
+
+flags.DEFINE_string("torch_python", sys.executable, "Python interpreter that has PyTorch.")
+flags.DEFINE_multi_string("ours", None, "Run ours: network and folder (used by the benchmark itself).")
+
+
+def prepare(network: str, topic: str, shape: tuple[int, ...], folder: Path) -> None:
+    """Write weights and input (used in a process of its own, to keep this one small)."""
+    from face_weights import gpen_state_dict, retinaface_state_dict
+    from recipe import image
+
+    state = gpen_state_dict(topic) if network == "gpen" else retinaface_state_dict()
+    np.savez(folder / "weights.npz", **{name: value for name, value in state.items() if value.dtype == np.float32})
+    pictures = image((*shape, 3), 3)
+    pictures = pictures * 2 - 1 if network == "gpen" else pictures * 255 - np.float32([104, 117, 123])
+    np.save(folder / "input.npy", np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32))
+
+
+def run_ours(network: str, folder: Path) -> None:
+    """Time our network in this process, as benchmarks/torch_faces.py does the other."""
+    from metaf2n_tf import runtime
+
+    runtime.import_tensorflow()
+    runtime.select_device(None)
+    import tensorflow as tf
+
+    from metaf2n_tf.networks import gpen, retinaface
+    from metaf2n_tf.weights.pth import to_tf_layout
+
+    with np.load(folder / "weights.npz") as arrays:
+        params = {name: tf.constant(to_tf_layout(arrays[name])) for name in arrays.files}
+    images = tf.constant(np.load(folder / "input.npy").transpose(0, 2, 3, 1))
+    forward = tf.function({"gpen": gpen, "retinaface": retinaface}[network].forward, autograph=False)
+    seconds = []
+    for _ in range(RUNS):
+        began = time.monotonic()
+        output = tf.nest.map_structure(lambda tensor: tensor.numpy(), forward(params, images))
+        seconds.append(time.monotonic() - began)
+    if network == "gpen":
+        output = output.transpose(0, 3, 1, 2)
+    else:
+        boxes, scores, landmarks = output
+        output = np.concatenate([boxes, 1 - scores[..., None], scores[..., None], landmarks], axis=-1)
+    np.save(folder / "output.npy", output)
+    print(*seconds)
+
+
+def timed(command: list[str]) -> tuple[float, float, float]:
+    """(seconds of the first run, least seconds of the others, peak memory in GB) of a process that prints seconds."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"failed: {' '.join(command)} (does --torch_python have PyTorch and NumPy?)")
+        output.seek(0)
+        first, *others = map(float, output.read().split())
+    return first, min(others), usage.ru_maxrss / 1e6
+
+
+def main(_: list[str]) -> None:
+    """Measure everything, or run ours alone."""
+    args = flags.FLAGS
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if args.ours:
+        run_ours(args.ours[0], Path(args.ours[1]))
+        return
+    headings = ("seconds", "PyTorch", "ratio", "first run", "GB", "PyTorch GB", "difference")
+    print(f"{'':24}" + "".join(f"{heading:>12}" for heading in headings))
+    for title, (network, topic, shape) in NETWORKS.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            call = f"import sys; sys.path[:0] = {sys.path[:4]!r}; import faces; from pathlib import Path; "
+            call += f"faces.prepare({network!r}, {topic!r}, {shape!r}, Path({scratch!r}))"
+            subprocess.run([sys.executable, "-c", call], check=True, stderr=subprocess.DEVNULL)
+            baseline = [args.torch_python, str(ROOT / "benchmarks" / "torch_faces.py"), network, scratch]
+            _, theirs, their_memory = timed(baseline)
+            expected = np.load(folder / "output.npy")
+            first, mine, memory = timed([sys.executable, __file__, "--ours", network, "--ours", scratch])
+            difference = np.abs(np.load(folder / "output.npy") - expected).max()
+        figures = f"{mine:12.2f}{theirs:12.2f}{mine / theirs:12.2f}{first:12.2f}{memory:12.2f}{their_memory:12.2f}"
+        print(f"{title:24}{figures}{difference:12.1e}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
