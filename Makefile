@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
-TORCH_PYTHON ?= .venv/bin/python
+TORCH_PYTHON ?= python3
 
 .PHONY: demo test test-slow lint bench bench-faces clean
 

@@ -13,7 +13,9 @@ flags.DEFINE_string("input_dir", "./datasets/RealFaces200/LQ", "Folder of LQ pho
 flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ and Face_HQ.")
 flags.DEFINE_string("model_dir", "./pretrained_models/model-new", "SR weights, which self_ensemble restores with.")
 flags.DEFINE_string(
-    "detector", None, "Face detector: retinaface_r50, retinaface or mtcnn. Default: the first whose weights are there."
+    "detector",
+    None,
+    "Face detector: retinaface_r50, retinaface or mtcnn. Default: the first whose weights are there or can be fetched.",
 )
 flags.DEFINE_string(
     "restorer",

@@ -15,7 +15,7 @@ _PHOTO_ERRORS = (UserError, tf.errors.OpError, cv2.error, MemoryError, OSError)
 
 def _reason(error: Exception) -> str:
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
-        return "out of memory. Remedy: --gpu -1, or a smaller --patch_size"
+        return "out of memory. Remedy: --gpu -1, or fewer pixels at a time (--tile, --patch_size)"
     return str(error).split("\n")[0] or type(error).__name__
 
 

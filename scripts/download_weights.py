@@ -31,7 +31,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         if name not in CATALOGUE:
             raise cli.UserError(f"{name}: not a known name. Remedy: one of {', '.join(CATALOGUE)}")
     for name in names:
-        fetch.fetch(name, CATALOGUE[name], ROOT)
+        fetch.fetch(name, CATALOGUE[name])
     return cli.OK
 
 

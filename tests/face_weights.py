@@ -13,6 +13,15 @@ GOLDEN = Path(__file__).parent / "golden"
 _BLUR = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32) / 64
 
 
+# Channels at 4, 8, ... pixels of the published files.
+GPEN_CHANNELS = {
+    256: (256, 256, 256, 256, 128, 64, 32),
+    512: (512, 512, 512, 512, 512, 256, 128, 64),
+    1024: (512, 512, 512, 512, 512, 256, 128, 64, 32),
+    2048: (512, 512, 512, 512, 512, 256, 128, 64, 32, 16),
+}
+
+
 def _shapes(topic):
     return {name: tuple(shape) for name, shape in json.loads((GOLDEN / topic / "shapes.json").read_text()).items()}
 

@@ -1,11 +1,12 @@
 """Which detector and which restorer a run uses: the one asked for, or the first whose weights are there."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.catalogue import CATALOGUE
+from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand
 from metaf2n_tf.weights.fetch import fetch
 
 
@@ -28,14 +29,12 @@ def _find_weights(choice: Choice) -> Path | None:
         return None
     entry = CATALOGUE[choice.weights]
     path = Path(entry.file)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path's, it takes a folder that may not be searched for one without the file
         return path
     if choice.fetched:
         return fetch(choice.weights, entry)
-    raise UserError(
-        f"there is no {path}. Remedy: python scripts/download_weights.py {choice.weights}, or get it from "
-        f"{entry.places} ({entry.megabytes} MB)"
-    )
+    script = "" if isinstance(entry.source, ByHand) else f"python scripts/download_weights.py {choice.weights}, or "
+    raise UserError(f"there is no {path}. Remedy: {script}get it from {entry.places} ({entry.megabytes} MB)")
 
 
 def choose(
@@ -50,7 +49,7 @@ def choose(
       preferred: names to try, the last of which needs no weights of its own.
 
     Returns:
-      Its name, the path of its weights if it has any of its own, and in words why the ones before it were not taken.
+      Its name, the path of its weights if it has any of its own, and in words why those before it were not taken.
 
     Raises:
       UserError: no such name, or its weights are not there.

@@ -44,6 +44,6 @@ def select_faces(faces: Sequence[Face], size: tuple[int, int], min_face: int = 0
 
 
 def cut_published(rgb: np.ndarray, canvas: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
-    """(LQ, HQ) crops of a face: (h, w, 3) of the photo and (4h, 4w, 3) of the x4 canvas."""
+    """(LQ, HQ) crops of a face: (h, w, 3) of the photo and a copy of (4h, 4w, 3) of the x4 canvas."""
     rows, cols = face_slices(face, rgb.shape[:2])
-    return rgb[rows, cols], canvas[times_scale(rows), times_scale(cols)]
+    return rgb[rows, cols], canvas[times_scale(rows), times_scale(cols)].copy()

@@ -23,7 +23,7 @@ _MTCNN_OUTPUT = 0.8  # the lowest score of MTCNN's last network, by default
 _SMALLEST = 24  # MTCNN's networks look at 12, 24 and 48 pixels; nothing is found in less
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """One detection.
 
@@ -70,13 +70,13 @@ def _retinaface_r50(weights: Path) -> Detector:
 def _retinaface(weights: Path) -> Detector:
     """RetinaFace of the package retina-face (Serengil), which reads its weights where the catalogue puts them."""
     os.environ["DEEPFACE_BACKEND_ENGINE"] = "tensorflow"
-    if not tf.keras.Model.__module__.startswith("tf_keras"):
-        raise UserError("the detector retinaface needs TF_USE_LEGACY_KERAS=1 set before TensorFlow is imported")
+    if getattr(tf.keras, "__version__", "2").startswith("3"):
+        raise UserError("the detector retinaface is made for Keras 2. Remedy: TF_USE_LEGACY_KERAS=1 in the environment")
     from retinaface import RetinaFace
 
     try:
         network = RetinaFace.build_model()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError) as error:
         raise UserError(
             f"{weights}: not readable as RetinaFace's weights. Remedy: delete it and fetch it again"
         ) from error

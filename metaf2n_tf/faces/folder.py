@@ -60,18 +60,17 @@ def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray
 
 
 def write_pictures(face_dir: Path, photo: Path, pictures: Pictures) -> None:
-    """Make these the pictures of a photo; those of an earlier run are removed.
+    """Make these the pictures of a photo; those of an earlier run on the same sides are removed.
 
-    HQ is written first and LQ removed first, so that an LQ face always has its partner.
+    LQ faces are removed first and written last, so that at any moment each has its own partner.
     """
-    for side in SIDES:
-        given = pictures.get(side, {})
-        stale = _face_files(face_dir, side, photo) if side != PREVIEW else {None: _file(face_dir, PREVIEW, photo, None)}
-        for index, file in stale.items():
-            if index not in given:
-                file.unlink(missing_ok=True)
-    for side in reversed(SIDES):
-        for index, picture in pictures.get(side, {}).items():
+    for side in pictures:
+        if side != PREVIEW:
+            for index, file in _face_files(face_dir, side, photo).items():
+                if side == LQ or index not in pictures[side]:
+                    file.unlink()
+    for side in sorted(pictures, key=lambda side: side == LQ):
+        for index, picture in pictures[side].items():
             path = _file(face_dir, side, photo, index)
             files.make_folder(path.parent)
             images.write_rgb8(path, picture)

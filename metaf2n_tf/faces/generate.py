@@ -12,6 +12,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align, detect, folder, restore
 from metaf2n_tf.faces.choose import choose
 from metaf2n_tf.faces.cut import select_faces
+from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.photos import process_all
@@ -56,8 +57,11 @@ class FaceFinder:
         """
         self.detector, weights, no_detector = choose("detector", detector, detect.DETECTORS, detect.PREFERRED)
         self.restorer, own, no_restorer = choose("restorer", restorer, restore.RESTORERS, restore.PREFERRED)
-        cli.say(f"detector: {self.detector}{no_detector}")
-        cli.say(f"restorer: {self.restorer}{no_restorer}")
+        for flag, name, path, why in (
+            ("detector", self.detector, weights, no_detector),
+            ("restorer", self.restorer, own, no_restorer),
+        ):
+            cli.say(f"{flag}: {name} ({path or 'needs no file'}){why}")
         if self.restorer in restore.NOTES:
             cli.say(f"note: {restore.NOTES[self.restorer]}")
         setting = restore.Setting(sr, published_crops)
@@ -65,11 +69,15 @@ class FaceFinder:
         self._restore = restore.RESTORERS[self.restorer].build(*filter(None, [own]), setting)
         self._selection = selection
 
-    def __call__(self, rgb: np.ndarray) -> list[RestoredFace]:
-        """Find and restore the faces of a uint8 (H, W, 3) photo."""
-        faces = detect.detect_faces(self._detect, rgb, self._selection.confidence)
-        faces = [face for face in faces if align.can_fit(face.landmarks)]
-        faces = select_faces(faces, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
+    def find(self, rgb: np.ndarray) -> tuple[list[Face], list[Face]]:
+        """The faces of a uint8 (H, W, 3) photo that are used, and the others."""
+        found = detect.detect_faces(self._detect, rgb, self._selection.confidence)
+        used = [face for face in found if align.can_fit(face.landmarks)]
+        used = select_faces(used, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
+        return used, [face for face in found if face not in used]
+
+    def restore(self, rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
+        """Restore faces that `find` found in the photo."""
         return self._restore(rgb, faces)
 
 
@@ -91,8 +99,10 @@ class Options:
     gpu: str | None
 
 
-def _pictures(options: Options, rgb: np.ndarray, found: list[RestoredFace]) -> folder.Pictures:
+def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray) -> folder.Pictures:
     """Everything that is written of one photo."""
+    used, others = find_faces.find(rgb)
+    found = find_faces.restore(rgb, used)
     pictures = {
         folder.HQ: {item.face.index: item.hq for item in found},
         folder.LQ: {item.face.index: item.lq for item in found},
@@ -101,13 +111,16 @@ def _pictures(options: Options, rgb: np.ndarray, found: list[RestoredFace]) -> f
         pictures[folder.ALIGNED_LQ] = {item.face.index: item.aligned[0] for item in found}
         pictures[folder.ALIGNED_HQ] = {item.face.index: item.aligned[1] for item in found}
     if options.preview:
-        pictures[folder.PREVIEW] = {None: draw_faces(rgb, [item.face for item in found])}
+        pictures[folder.PREVIEW] = {None: draw_faces(rgb, used, others)}
     return pictures
 
 
 def run(options: Options) -> int:
     """Write the face pairs of every photo; report photos without faces at the end. Returns the exit code."""
     sides = [options.output_dir / side for side in folder.SIDES]
+    for side in sides:
+        if options.input_dir.resolve().is_relative_to(side.resolve()):
+            raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
     photos = images.list_photos(options.input_dir, options.ext, options.recursive, sides)
     runtime.select_device(options.gpu)
 
@@ -124,11 +137,10 @@ def run(options: Options) -> int:
     counts: dict[Path, int] = {}
 
     def process(photo: Path) -> dict:
-        rgb = images.read_rgb8(photo)
-        found = find_faces(rgb)
+        pictures = _pictures(options, find_faces, images.read_rgb8(photo))
         name = photo.relative_to(options.input_dir)
-        folder.write_pictures(options.output_dir, name, _pictures(options, rgb, found))
-        counts[name] = len(found)
+        folder.write_pictures(options.output_dir, name, pictures)
+        counts[name] = len(pictures[folder.LQ])
         return {"faces": sum(counts.values())}
 
     failed = process_all(photos, process)

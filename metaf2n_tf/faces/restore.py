@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align
@@ -71,11 +72,14 @@ class AlignedNetwork:
         Raises:
           UserError: the network's output is not finite.
         """
-        batches = [squares[first : first + self._batch] for first in range(0, len(squares), self._batch)]
-        levels = np.concatenate([self._restore(self._params, tf.constant(batch)).numpy() for batch in batches])
-        if not np.isfinite(levels).all():
-            raise UserError("the face restorer's output is not finite: its weights cannot be used")
-        return levels.astype(np.uint8)
+        restored = np.empty_like(squares)
+        for first in range(0, len(squares), self._batch):
+            batch = slice(first, first + self._batch)
+            levels = self._restore(self._params, tf.constant(squares[batch])).numpy()
+            if not np.isfinite(levels).all():
+                raise UserError("the face restorer's output is not finite: its weights cannot be used")
+            restored[batch] = levels
+        return restored
 
 
 def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, published_crops: bool) -> Restorer:
@@ -111,6 +115,7 @@ def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, publ
 def _gpen(weights: Path, setting: Setting) -> Restorer:
     """GPEN (Yang et al., 2021), the published restorer."""
     network = AlignedNetwork(weights)
+    say(f"gpen: takes faces of {network.size} pixels")
     return restore_aligned(network, network.size, setting.published_crops)
 
 

@@ -20,20 +20,6 @@ _BLUR = np.float32([1, 3, 3, 1]) / 8
 Params = Mapping[str, tf.Tensor]
 
 
-def stage_channels(size: int, channel_multiplier: int, narrow: float) -> tuple[int, ...]:
-    """Channels at 4, 8, ... `size` pixels."""
-    wide = {2**level: 2 ** (14 - level) * channel_multiplier for level in range(6, 12)}
-    return tuple(int(wide.get(2**level, 512) * narrow) for level in range(2, size.bit_length()))
-
-
-PUBLISHED = {
-    256: stage_channels(256, channel_multiplier=1, narrow=0.5),
-    512: stage_channels(512, channel_multiplier=2, narrow=1),
-    1024: stage_channels(1024, channel_multiplier=2, narrow=1),
-    2048: stage_channels(2048, channel_multiplier=2, narrow=1),
-}
-
-
 def _conv_shapes(name: str, kernel: int, cin: int, cout: int) -> dict[str, tuple[int, ...]]:
     return {
         f"{name}.weight": (kernel, kernel, cin, cout),
@@ -52,9 +38,13 @@ def _rgb_shapes(name: str, cin: int) -> dict[str, tuple[int, ...]]:
 
 
 def variable_shapes(channels: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """`{published name: shape}` in TensorFlow's layout (kernels HWIO, matrices (in, out)) for `stage_channels`.
+    """`{published name: shape}` in TensorFlow's layout: kernels HWIO, matrices (in, out).
 
     The published files also hold the blur kernels (`*.kernel`), which are constants and not needed.
+
+    Args:
+      channels: widths at 4, 8, ... pixels; GPEN-BFR-512's are 512 (five times), 256, 128 and 64, GPEN-BFR-256's 256
+        (four times), 128, 64 and 32.
     """
     shapes = {}
     for layer in range(1, NUM_MLP + 1):

@@ -107,7 +107,9 @@ class Session:
             return folder.read_pairs(self.options.face_dir, name)
         if self.find_faces is None:
             return []
-        return [(found.lq, found.hq) for found in self.find_faces(images.to_levels(rgb))]
+        levels = images.to_levels(rgb)
+        used, _ = self.find_faces.find(levels)
+        return [(found.lq, found.hq) for found in self.find_faces.restore(levels, used)]
 
     def process(self, name: Path) -> tuple[dict[int, bytes], dict]:
         """Adapt to one photo and super-resolve it.
@@ -184,6 +186,9 @@ def _report_done(options: Options, done: list[Path], records: dict[str, dict]) -
         all(record.get(name) == asked[name] for name in deciding)
         and record.get("model_dir") == str(options.model_dir)
         and options.task_lr in (None, record.get("task_lr"))
+        and record.get("face_dir") == (None if options.face_dir is None else str(options.face_dir))
+        and options.detector in (None, record.get("detector"))
+        and options.restorer in (None, record.get("restorer"))
         for record in kept
     ]
     cli.say(f"{len(done)} photos have their results already: skipped (--overwrite makes them anew)")
@@ -204,7 +209,7 @@ def run(options: Options) -> int:
     options.check()
     leave_out = [options.output_dir]
     if options.face_dir is not None:
-        leave_out += [options.face_dir / side for side in (folder.LQ, folder.HQ)]
+        leave_out += [options.face_dir / side for side in folder.SIDES]
     photos = images.list_photos(options.input_dir, options.ext, options.recursive, leave_out)
     _check_places(options, photos)
     found = results.read_results(options.output_dir)

@@ -41,9 +41,9 @@ class ByHand:
 class Entry:
     """A known weight file.
 
-    file: where it lands, relative to the project; megabytes: of the download; source: where from; also: another place
-    where its owners share it; sha256: of the download, None where none is public; convert: makes `file` of the
-    download, None moves it there.
+    file: where it lands, relative to the working directory as in the published scripts; megabytes: of the download;
+    source: where from; also: another place where its owners share it; sha256: of the download, None where none is
+    public; convert: makes `file` of the download, None moves it there.
     """
 
     what: str
@@ -123,13 +123,15 @@ CATALOGUE = {
         file="weights/RetinaFace-R50.pth",
         megabytes=109,
         source=Url("https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_Resnet50_Final.pth"),
-        also=_METAF2N_WEIGHTS,
+        also=f"{_GPEN}/RetinaFace-R50.pth or {_METAF2N_WEIGHTS}",
         sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
     ),
     "retinaface": Entry(
         what="RetinaFace face detector of the package retina-face",
         # Where the package itself looks for it.
-        file=str(Path(os.environ.get("DEEPFACE_HOME", Path.home()), ".deepface", "weights", "retinaface.h5")),
+        file=str(
+            Path(os.environ.get("DEEPFACE_HOME") or os.path.expanduser("~"), ".deepface", "weights", "retinaface.h5")
+        ),
         megabytes=119,
         source=Url("https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.h5"),
         sha256="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",

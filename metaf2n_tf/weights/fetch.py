@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -61,7 +62,7 @@ def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
         if error.code != 416:  # "range not satisfiable": everything is here already
             raise UserError(f"{source.address}: the server answers {error.code} {error.reason}") from None
         total = have
-    except OSError as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"{source.address}: cannot be reached ({reason}). What came is kept; try again online"
@@ -100,7 +101,7 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
     Args:
       name: its name in the catalogue.
       entry: what to fetch.
-      root: the project's folder.
+      root: the folder that the entry's file is relative to.
 
     Returns:
       The file's path.
@@ -109,13 +110,14 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
       UserError: offline, wrong checksum, or a file that only its owner can hand out.
     """
     target = root / entry.file
-    if target.exists() or target.with_name(target.name + ".index").exists():
+    if os.path.exists(target) or os.path.exists(f"{target}.index"):
         say(f"{name}: {target} is there already")
         return target
     if isinstance(entry.source, ByHand):
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
+    say(f"{name}: fetching {target} ({entry.megabytes} MB)")
     try:
         download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
     finally:

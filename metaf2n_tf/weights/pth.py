@@ -165,6 +165,8 @@ def read_pth(path: Path) -> object:
         return _to_numpy(content)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (
         pickle.UnpicklingError,
         zipfile.BadZipFile,

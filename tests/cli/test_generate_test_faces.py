@@ -10,12 +10,14 @@ import commands
 import cv2
 import numpy as np
 import pytest
+from conftest import make_tiny_sr
 from face_weights import retinaface_state_dict, tiny_gpen_state_dict
 from PIL import Image
 from torch_file import write_pth
 
 from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
+from metaf2n_tf.weights import npz
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def place(tmp_path, sample_lq):
 
 def test_gpen_is_the_default_where_its_file_is(place):
     log = place.run("--save_aligned", "--preview")
-    assert "detector: mtcnn\n" in log
-    assert "restorer: gpen\n" in log
+    assert "detector: mtcnn (needs no file)\n" in log
+    assert "restorer: gpen (weights/GPEN-BFR-512.pth)\ngpen: takes faces of 64 pixels\n" in log
     assert "self_ensemble" not in log
     assert place.files(*folder.SIDES) == [
         "Aligned_HQ/portrait_0.png",
@@ -61,6 +63,7 @@ def test_gpen_is_the_default_where_its_file_is(place):
     lq, hq = place.read("Face_LQ/portrait_0.png"), place.read("Face_HQ/portrait_0.png")
     assert hq.shape == (4 * lq.shape[0], 4 * lq.shape[1], 3)
     assert place.read("Aligned_LQ/portrait_0.png").shape == place.read("Aligned_HQ/portrait_0.png").shape == (64, 64, 3)
+    shutil.rmtree(place.out)
     place.run()
     assert place.files(*folder.SIDES) == ["Face_HQ/portrait_0.png", "Face_LQ/portrait_0.png"]
     np.testing.assert_array_equal(place.read("Face_HQ/portrait_0.png"), hq)
@@ -82,8 +85,8 @@ def test_the_published_files_and_the_published_command(place):
         "--confidence",
         0.6,
     )
-    assert "detector: retinaface_r50\n" in log
-    assert "restorer: gpen\n" in log
+    assert "detector: retinaface_r50 (weights/RetinaFace-R50.pth)\n" in log
+    assert "restorer: gpen (weights/GPEN-BFR-512.pth)\n" in log
     names = place.files(folder.LQ)
     assert [name.replace("Face_LQ", "Face_HQ") for name in names] == place.files(folder.HQ)
     assert names
@@ -99,6 +102,29 @@ def test_every_face_of_a_group_is_restored(place):
     assert place.files(folder.LQ) == []
     log = place.run("--confidence", 0.99999)
     assert "without a face (2): group.png, portrait.png" in log
+
+
+def test_photos_are_never_taken_for_results(place):
+    """Faces beside the photos are no photos, and photos that lie where results would go stay as they are."""
+    arguments = ("--output_dir", place.photos, "--recursive", "--save_aligned", "--preview")
+    for _ in range(2):
+        assert "1 faces of 1 photos" in place.run(*arguments)
+    preview = (place.photos / "Preview" / "portrait.png").read_bytes()
+    log = place.run("--input_dir", place.photos / "Preview", "--output_dir", place.photos, code=2)
+    assert "Preview: results go there. Remedy: another --output_dir" in log
+    assert (place.photos / "Preview" / "portrait.png").read_bytes() == preview
+    out = place.home / "res"
+    model = ("--model_dir", place.home / "plain.npz")
+    npz.write_npz(place.home / "plain.npz", make_tiny_sr())
+    arguments = ("--input_dir", place.photos, "--face_dir", place.photos, "--output_dir", out, *model, "--recursive")
+    commands.run(place.home, "test.py", *arguments)
+    assert [file.name for file in out.rglob("*.png")] == ["portrait.png"]
+    for choice in (("--restorer", "gpen"), ("--detector", "mtcnn"), ("--face_dir", place.out)):
+        found = ("--input_dir", place.photos, "--output_dir", out, *model, *choice)
+        if choice[0] == "--face_dir":
+            (place.out / folder.LQ).mkdir(parents=True)
+        log = commands.run(place.home, "test.py", *found)
+        assert "1 of them were made with other settings" in log
 
 
 def test_photos_of_every_kind(place):
@@ -118,7 +144,10 @@ def test_photos_of_every_kind(place):
     expected = place.read("Face_HQ/portrait_0.png")
     for name in ("alpha_0", "deep_0", "turned_0", "trip/day_0"):
         np.testing.assert_array_equal(place.read(f"Face_HQ/{name}.png"), expected)
-    assert place.read("Face_HQ/gray_0.png").ndim == 3
+    gray = place.read("Face_LQ/gray_0.png").astype(int)
+    assert np.all(gray == gray[..., :1])
+    matches = cv2.matchTemplate(images.read_rgb8(place.photos / "gray.png"), np.uint8(gray), cv2.TM_SQDIFF)
+    assert matches.min() == pytest.approx(0, abs=1e-3)
     assert len(place.files(folder.PREVIEW)) == 6
 
 
@@ -130,7 +159,10 @@ def test_missing_weights_are_named_and_never_replaced(place):
         ),
         (("--detector", "retinaface_r50"), "error: --detector retinaface_r50: there is no weights/RetinaFace-R50.pth."),
         (("--detector", "retinaface"), "error: --detector retinaface: https://github.com/serengil/deepface_models"),
-        (("--restorer", "magic"), "error: --restorer magic: not one of gpen, gpen_256, gpen_1024, gpen_2048, self_ens"),
+        (
+            ("--restorer", "gpen_2048"),
+            "there is no weights/GPEN-BFR-2048.pth. Remedy: get it from https://www.modelscope",
+        ),
         (("--restorer", "self_ensemble"), "error: pretrained_models/model-new: no weights there. Remedy:"),
         (("--confidence", 0), "error: --confidence 0.0: above 0"),
         (("--min_face", -1), "error: "),
@@ -149,9 +181,10 @@ def test_without_any_weights_the_choice_is_explained(place, root):
     arguments = ("--input_dir", place.photos, "--output_dir", place.out, *model, "--min_face", 500)
     log = commands.run(place.home, "generate_test_faces.py", *arguments)
     assert (
-        "detector: mtcnn; not retinaface_r50: there is no weights/RetinaFace-R50.pth; not retinaface: https://" in log
+        "detector: mtcnn (needs no file); not retinaface_r50: there is no weights/RetinaFace-R50.pth; not retinaface: https://"
+        in log
     )
-    assert "restorer: self_ensemble; not gpen: there is no weights/GPEN-BFR-512.pth" in log
+    assert "restorer: self_ensemble (needs no file); not gpen: there is no weights/GPEN-BFR-512.pth" in log
     log = commands.run(place.home, "generate_test_faces.py", *arguments, "--save_aligned", code=2)
     assert "error: --save_aligned: self_ensemble does not align faces. Remedy: --restorer gpen" in log
 

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.faces import align
-from metaf2n_tf.faces.cut import cut_published
-from metaf2n_tf.faces.detect import Face
 
 
 @pytest.mark.parametrize("size", [512, 256])
@@ -24,36 +22,6 @@ def test_published_transforms_and_crops(golden, index):
     difference = np.abs(crop.astype(int) - case[f"crop{index}_every8"])
     assert difference.mean() <= 0.3
     assert difference.max() <= 6
-
-
-def faces(meta):
-    return [
-        (
-            box,
-            Face(
-                index,
-                tuple(box["box"][:4]),
-                box["box"][4],
-                np.float32(meta["landmarks"][box["landmarks"]]["landmarks_xy"]).T,
-            ),
-        )
-        for index, box in enumerate(meta["boxes"])
-        if box["written"]
-    ]
-
-
-def test_published_rectangles_and_hq_crops(golden):
-    case, meta = golden("face_align")
-    photo = case["image"]
-    for box, face in faces(meta):
-        forward, inverse = align.fit_face(face.landmarks, 512)
-        square = align.warp_to_square(photo, forward, 512)
-        canvas = align.published_canvas_x4(square, inverse, photo.shape[:2])
-        lq, hq = cut_published(photo, canvas, face)
-        assert (list(lq.shape), list(hq.shape)) == (box["lq_shape"], box["hq_shape"])
-        difference = np.abs(hq[::8, ::8].astype(int) - case[f"face_hq{box['file_suffix']}_every8"])
-        assert difference.mean() <= 0.3
-        assert difference.max() <= 6
 
 
 def test_registered_crop_lies_on_the_lq_grid():

@@ -6,7 +6,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import choose, detect, restore
 from metaf2n_tf.faces.choose import Choice
 from metaf2n_tf.weights import catalogue
-from metaf2n_tf.weights.catalogue import Entry, Url
+from metaf2n_tf.weights.catalogue import ByHand, Entry, Url
 
 TABLE = {"file": Choice(None, "own"), "net": Choice(None, "far", fetched=True), "inside": Choice(None)}
 
@@ -49,6 +49,20 @@ def test_what_is_asked_for_is_never_replaced(weights):
         pick("eyes")
     assert pick("inside") == ("inside", None, "")
     assert sorted(weights.iterdir()) == []  # a download that never began leaves nothing
+
+
+def test_what_is_shared_by_hand_is_not_promised_by_the_script(weights, monkeypatch):
+    monkeypatch.setattr(
+        choose, "CATALOGUE", {"own": Entry("test", str(weights / "own.pth"), 5, ByHand("https://a.org"))}
+    )
+    with pytest.raises(UserError, match=r"Remedy: get it from https://a.org \(5 MB\)$"):
+        pick("file")
+
+
+@pytest.mark.parametrize("size", [256, 1024, 2048])
+def test_gpen_by_size(size):
+    choice = restore.RESTORERS[f"gpen_{size}"]
+    assert catalogue.CATALOGUE[choice.weights].file == f"weights/GPEN-BFR-{size}.pth"
 
 
 @pytest.mark.parametrize("module", [detect, restore])

@@ -46,7 +46,9 @@ def test_mtcnn_finds_the_sample_face(mtcnn, sample_lq):
 def test_no_face_and_tiny_photos(mtcnn, r50):
     for size in ((1, 1), (5, 300), (64, 64), (200, 120)):
         assert detect_faces(mtcnn, np.full((*size, 3), 127, np.uint8)) == []
-        assert isinstance(detect_faces(r50, np.full((*size, 3), 127, np.uint8), confidence=1.0), list)
+        assert detect_faces(r50, np.full((*size, 3), 127, np.uint8), confidence=1.0) == []
+        for face in detect_faces(r50, np.full((*size, 3), 127, np.uint8), confidence=0.1):
+            assert np.isfinite(face.box).all()
 
 
 def test_a_gray_group_photo(mtcnn, sample_lq):
@@ -105,10 +107,35 @@ def test_the_package_retina_face(deepface_home, sample_lq):
         assert all(0 <= value <= 128 for value in face.box)
 
 
+def test_the_package_retina_face_is_given_bgr(deepface_home, monkeypatch):
+    from retinaface import RetinaFace
+
+    marks = {name: [3.0, 4.0] for name in ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")}
+    found = {"face_1": {"score": 0.97, "facial_area": [1, 2, 30, 40], "landmarks": marks}}
+    given = []
+    monkeypatch.setattr(RetinaFace, "detect_faces", lambda image, **_: given.append(image) or found)
+    (face,) = detect_faces(DETECTORS["retinaface"].build(deepface_home), np.full((50, 60, 3), (10, 20, 30), np.uint8))
+    assert given[0][0, 0].tolist() == [30, 20, 10]
+    assert (face.box, face.score) == ((1, 2, 30, 40), 0.97)
+    assert face.landmarks[4].tolist() == [3, 4]
+
+
+def test_no_more_than_750_faces(r50, monkeypatch, golden):
+    case, _ = golden("retinaface_r50")
+    picture = case["input_bgr_uint8"][..., ::-1]
+    every = detect_faces(r50, picture, 0.5)
+    monkeypatch.setattr("metaf2n_tf.faces.detect._MOST", 3)
+    assert [face.box for face in detect_faces(r50, picture, 0.5)] == [face.box for face in every[:3]]
+    monkeypatch.setattr("metaf2n_tf.faces.detect._MOST_BEFORE_OVERLAP", 1)
+    assert [face.box for face in detect_faces(r50, picture, 0.5)] == [every[0].box]
+
+
 def test_damaged_weights_of_the_package_are_one_line(deepface_home):
-    deepface_home.write_bytes(deepface_home.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"retinaface.h5: not readable as RetinaFace's weights. Remedy"):
-        DETECTORS["retinaface"].build(deepface_home)
+    whole = deepface_home.read_bytes()
+    for damaged in (whole[:5000], whole[:3000] + bytes(2000) + whole[5000:], b"hello"):
+        deepface_home.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"retinaface.h5: not readable as RetinaFace's weights. Remedy"):
+            DETECTORS["retinaface"].build(deepface_home)
 
 
 def fake(rgb, _confidence):
@@ -148,4 +175,5 @@ def test_long_photos_are_detected_small_and_reported_in_their_own_pixels():
 
 def test_a_long_strip_has_no_faces():
     for size in ((1, 1501), (3001, 1), (2, 3000)):
-        assert len(detect_faces(fake, np.zeros((*size, 3), np.uint8))) <= 1
+        assert detect_faces(fake, np.zeros((*size, 3), np.uint8)) == []
+    assert len(detect_faces(fake, np.zeros((1, 1500, 3), np.uint8))) == 1

@@ -69,11 +69,35 @@ def test_what_a_killed_writer_leaves_does_not_count(tmp_path):
     assert levels(tmp_path, "a.png") == [1]
 
 
-def test_pictures_to_look_at_come_and_go(tmp_path):
+def test_a_writer_killed_between_two_files_leaves_no_false_pair(tmp_path, monkeypatch):
+    """New HQ faces must never stand beside the LQ faces of an earlier run."""
+    for killed_after in range(5):
+        write(tmp_path, "a.png", {0: 1, 1: 2})
+        written = []
+
+        def killed(path, rgb, written=written, killed_after=killed_after, whole=images.write_rgb8):
+            if len(written) == killed_after:
+                raise KeyboardInterrupt
+            written.append(path)
+            whole(path, rgb)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "write_rgb8", killed)
+            try:
+                write(tmp_path, "a.png", {0: 11, 1: 12})
+            except KeyboardInterrupt:
+                assert killed_after < 4
+        for lq, hq in folder.read_pairs(tmp_path, Path("a.png")):
+            assert lq[0, 0, 0] == hq[0, 0, 0]
+
+
+def test_pictures_to_look_at_are_kept_until_made_anew(tmp_path):
     looks = {folder.ALIGNED_LQ: {0: picture(1, 8)}, folder.ALIGNED_HQ: {0: picture(2, 8)}}
     write(tmp_path, "trip/a.png", {0: 1}, **looks, **{folder.PREVIEW: {None: picture(3, 9)}})
     written = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")}
     pair = {"Face_LQ/trip/a_0.png", "Face_HQ/trip/a_0.png"}
     assert written == pair | {"Aligned_LQ/trip/a_0.png", "Aligned_HQ/trip/a_0.png", "Preview/trip/a.png"}
-    write(tmp_path, "trip/a.png", {0: 1})
-    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")} == pair
+    looks[folder.ALIGNED_LQ] = looks[folder.ALIGNED_HQ] = {3: picture(1, 8)}
+    write(tmp_path, "trip/a.png", {3: 1}, **looks)
+    written = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.png")}
+    assert written == {f"{side}/trip/a_3.png" for side in folder.SIDES[:4]} | {"Preview/trip/a.png"}

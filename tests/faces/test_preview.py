@@ -21,6 +21,12 @@ def test_boxes_and_landmarks_are_in_their_places(size):
         assert tuple(drawn[rows // 2, cols // 2]) == (255, 220, 0)
 
 
+def test_faces_left_out_are_gray():
+    face = Face(0, (20.0, 20.0, 60.0, 60.0), 0.5, np.full((5, 2), 40, np.float32))
+    drawn = draw_faces(np.zeros((80, 80, 3), np.uint8), [], [face])
+    assert tuple(drawn[600, round(20.5 * 15)]) == (170, 170, 170)
+
+
 def test_faces_reaching_beyond_the_photo_are_drawn():
     face = Face(0, (-50.0, -50.0, 500.0, 500.0), 0.9, np.full((5, 2), -10, np.float32))
     assert draw_faces(np.zeros((80, 100, 3), np.uint8), [face]).shape == (960, 1200, 3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
-from face_weights import gpen_state_dict, tiny_gpen_state_dict, to_params
+from face_weights import GPEN_CHANNELS, gpen_state_dict, tiny_gpen_state_dict, to_params
 
 from metaf2n_tf.networks import gpen
 
@@ -40,13 +40,11 @@ def test_names_and_shapes_are_the_published_ones(root, size):
     for name, shape in shapes.items():
         if not name.endswith(".kernel"):
             expected[name] = to_params({name: np.empty(shape, np.float32)})[name].shape
-    assert gpen.variable_shapes(gpen.PUBLISHED[size]) == expected
+    assert gpen.variable_shapes(GPEN_CHANNELS[size]) == expected
 
 
-def test_published_sizes():
-    assert gpen.PUBLISHED[1024] == (512, 512, 512, 512, 512, 256, 128, 64, 32)
-    assert gpen.PUBLISHED[2048] == (512, 512, 512, 512, 512, 256, 128, 64, 32, 16)
-    for size, channels in gpen.PUBLISHED.items():
+def test_the_size_is_read_off_the_variables():
+    for size, channels in GPEN_CHANNELS.items():
         assert gpen.resolution(gpen.variable_shapes(channels)) == size
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from face_weights import gpen_state_dict, tiny_gpen_state_dict, to_params
+from face_weights import GPEN_CHANNELS, gpen_state_dict, tiny_gpen_state_dict, to_params
 from torch_file import write_pth
 
 from metaf2n_tf.errors import UserError
@@ -35,7 +35,7 @@ def test_the_published_file(tmp_path):
     write_pth(tmp_path / "GPEN-BFR-256.pth", gpen_state_dict("gpen256"))
     params = load_gpen(tmp_path / "GPEN-BFR-256.pth")
     assert gpen.resolution(params) == 256
-    assert {name: value.shape for name, value in params.items()} == gpen.variable_shapes(gpen.PUBLISHED[256])
+    assert {name: value.shape for name, value in params.items()} == gpen.variable_shapes(GPEN_CHANNELS[256])
 
 
 @pytest.mark.parametrize(

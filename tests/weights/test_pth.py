@@ -97,3 +97,14 @@ def test_other_networks_are_refused(files, tmp_path):
         load.load_weights(files / "mixed_zip.pth")
     with pytest.raises(UserError, match="no such file"):
         pth.read_pth(tmp_path / "absent.pth")
+
+
+def test_an_unreadable_file_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.pth").write_bytes(b"hello")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(zipfile, "is_zipfile", refuse)
+    with pytest.raises(UserError, match=r"a.pth: cannot be read: Permission denied$"):
+        pth.read_pth(tmp_path / "a.pth")
