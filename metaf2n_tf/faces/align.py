@@ -4,6 +4,8 @@ The arithmetic is `align_faces.py`'s and `generate_test_faces.py`'s of MetaF2N: 
 fit in float32, bilinear warps.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -76,23 +78,23 @@ def fit_face(landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return forward, inverse
 
 
-def warp_to_square(rgb: np.ndarray, forward: np.ndarray, size: int, rim: int = 0) -> np.ndarray:
-    """The aligned face.
+def warp_to_squares(rgb: np.ndarray, forwards: Sequence[np.ndarray], size: int, rim: int = 0) -> np.ndarray:
+    """The aligned faces of a photo.
 
     Args:
       rgb: uint8 (H, W, 3), the photo.
-      forward: (2, 3), photo -> square.
-      size: side of the square.
+      forwards: N transforms (2, 3), photo -> square.
+      size: side S of the squares.
       rim: pixels by which the photo's border is repeated outwards. Without any, as published, a face at the border
         ends in half a pixel of shade.
 
     Returns:
-      uint8 (size, size, 3), black outside the photo.
+      uint8 (N, S, S, 3), black outside the photo.
     """
     if rim:
         rgb = cv2.copyMakeBorder(rgb, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-        forward = np.column_stack([forward[:, :2], forward @ [-rim, -rim, 1]])
-    return cv2.warpAffine(rgb, forward, (size, size), flags=cv2.INTER_LINEAR)
+    matrices = [np.column_stack([forward[:, :2], forward @ [-rim, -rim, 1]]) for forward in forwards]
+    return np.stack([cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LINEAR) for matrix in matrices])
 
 
 def paste_x4(square: np.ndarray, inverse: np.ndarray, lq: np.ndarray, corner: tuple[int, int]) -> np.ndarray:

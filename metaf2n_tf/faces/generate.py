@@ -1,6 +1,5 @@
 """`generate_test_faces.py`: find and restore the faces of a folder of photos."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,20 +39,18 @@ class FaceFinder:
         self,
         detector: str | None,
         restorer: str | None,
-        sr: Callable[[], Mapping[str, np.ndarray]],
+        setting: restore.Setting,
         selection: Selection,
-        published_crops: bool = False,
     ):
         """Choose and build both.
 
         Args:
           detector, restorer: names in `DETECTORS` and `RESTORERS`, None for the best whose weights are there.
-          sr: gives the SR network's weights, for restorers that use it.
+          setting: what a restorer may need beside its weights.
           selection: which faces are used.
-          published_crops: see `restore.Setting`.
 
         Raises:
-          UserError: no such name, or its weights are not there.
+          UserError: no such name, its weights are not there, or it cannot do what the setting asks for.
         """
         self.detector, weights, no_detector = choose("detector", detector, detect.DETECTORS, detect.PREFERRED)
         self.restorer, own, no_restorer = choose("restorer", restorer, restore.RESTORERS, restore.PREFERRED)
@@ -64,7 +61,6 @@ class FaceFinder:
             cli.say(f"{flag}: {name} ({path or 'needs no file'}){why}")
         if self.restorer in restore.NOTES:
             cli.say(f"note: {restore.NOTES[self.restorer]}")
-        setting = restore.Setting(sr, published_crops)
         self._detect = detect.DETECTORS[self.detector].build(*filter(None, [weights]))
         self._restore = restore.RESTORERS[self.restorer].build(*filter(None, [own]), setting)
         self._selection = selection
@@ -129,9 +125,8 @@ def run(options: Options) -> int:
         cli.say(f"weights: {weights}")
         return weights.sr
 
-    find_faces = FaceFinder(options.detector, options.restorer, sr, options.selection, options.published_crops)
-    if options.save_aligned and find_faces.restorer == "self_ensemble":
-        raise UserError("--save_aligned: self_ensemble does not align faces. Remedy: --restorer gpen")
+    setting = restore.Setting(sr, options.published_crops, options.save_aligned)
+    find_faces = FaceFinder(options.detector, options.restorer, setting, options.selection)
     for side in (folder.LQ, folder.HQ):
         files.make_folder(options.output_dir / side)
     counts: dict[Path, int] = {}

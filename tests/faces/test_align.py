@@ -18,7 +18,7 @@ def test_published_transforms_and_crops(golden, index):
     for ours, name in ((forward, "forward"), (inverse, "inverse")):
         np.testing.assert_allclose(ours[:, :2], case[f"{name}_{index}"][:, :2], rtol=0, atol=1e-5)
         np.testing.assert_allclose(ours[:, 2], case[f"{name}_{index}"][:, 2], rtol=0, atol=1e-3)
-    crop = align.warp_to_square(case["image"], forward, 512)[::8, ::8]
+    crop = align.warp_to_squares(case["image"], [forward], 512)[0, ::8, ::8]
     difference = np.abs(crop.astype(int) - case[f"crop{index}_every8"])
     assert difference.mean() <= 0.3
     assert difference.max() <= 6
@@ -29,7 +29,7 @@ def test_registered_crop_lies_on_the_lq_grid():
     ramp = np.repeat(np.arange(160, dtype=np.uint8)[None, :, None], 160, axis=0).repeat(3, axis=2)
     landmarks = np.float32([[50, 60], [100, 60], [75, 90], [55, 110], [95, 110]])
     forward, inverse = align.fit_face(landmarks, 512)
-    square = align.warp_to_square(ramp, forward, 512)
+    (square,) = align.warp_to_squares(ramp, [forward], 512)
     crop = slice(60, 100)
 
     def offset(hq):
@@ -53,8 +53,8 @@ def test_where_the_square_does_not_reach_the_photo_itself_is_enlarged():
 def test_a_face_at_the_border_is_not_shaded():
     photo = np.full((60, 60, 3), 200, np.uint8)
     forward, inverse = align.fit_face(np.float32([[5, 20], [35, 20], [20, 35], [8, 50], [32, 50]]), 512)
-    published = align.warp_to_square(photo, forward, 512)
-    ours = align.warp_to_square(photo, forward, 512, rim=1)
+    (published,) = align.warp_to_squares(photo, [forward], 512)
+    (ours,) = align.warp_to_squares(photo, [forward], 512, rim=1)
     assert np.all(align.paste_x4(ours, inverse, photo, (0, 0)) >= 199)
     assert np.any(align.paste_x4(published, inverse, photo, (0, 0)) < 180)
     inside = (published == 200) & (ours == 200)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import recipe
 from face_weights import tiny_gpen_state_dict, to_params
+from phase import displacement
 from torch_file import write_pth
 
 from metaf2n_tf.data.images import read_rgb8, to_levels
@@ -26,19 +27,8 @@ def landmarks_at(x, y, eyes, degrees=0.0):
 
 
 def shift(lq, hq):
-    """Displacement of HQ against LQ in LQ pixels, (x, y): the slope of the phase between their low frequencies."""
-    window = cv2.createHanningWindow(lq.shape[1::-1], cv2.CV_64F)
-
-    def spectrum(picture):
-        gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float)
-        return np.fft.fft2(window * (gray - gray.mean()))
-
-    cross = spectrum(lq) * spectrum(cv2.resize(hq, lq.shape[1::-1], interpolation=cv2.INTER_AREA)).conj()
-    y, x = np.meshgrid(*map(np.fft.fftfreq, lq.shape[:2]), indexing="ij")
-    low = np.hypot(x, y) < 0.08
-    weight = np.sqrt(np.abs(cross[low]))
-    slopes = 2 * np.pi * np.stack([x[low], y[low]], axis=1)
-    return np.linalg.lstsq(slopes * weight[:, None], np.angle(cross[low]) * weight, rcond=None)[0]
+    """Displacement of HQ against LQ in LQ pixels, (x, y)."""
+    return displacement(cv2.resize(hq, lq.shape[1::-1], interpolation=cv2.INTER_AREA), lq)
 
 
 def identity(published_crops=False, size=512):
