@@ -7,7 +7,6 @@ tests draw them; arithmetic and time do not depend on their values.
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from children import in_child, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
@@ -32,14 +32,19 @@ flags.DEFINE_multi_string("ours", None, "Run ours: network and folder (used by t
 
 
 def prepare(network: str, topic: str, shape: tuple[int, ...], folder: Path) -> None:
-    """Write weights and input (used in a process of its own, to keep this one small)."""
+    """Write weights and input."""
+    from metaf2n_tf import runtime
+
+    runtime.import_tensorflow()
     from face_weights import gpen_state_dict, retinaface_state_dict
     from recipe import image
+
+    from metaf2n_tf.networks.retinaface import MEAN_BGR
 
     state = gpen_state_dict(topic) if network == "gpen" else retinaface_state_dict()
     np.savez(folder / "weights.npz", **{name: value for name, value in state.items() if value.dtype == np.float32})
     pictures = image((*shape, 3), 3)
-    pictures = pictures * 2 - 1 if network == "gpen" else pictures * 255 - np.float32([104, 117, 123])
+    pictures = pictures * 2 - 1 if network == "gpen" else pictures * 255 - np.float32(MEAN_BGR)
     np.save(folder / "input.npy", np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32))
 
 
@@ -72,16 +77,11 @@ def run_ours(network: str, folder: Path) -> None:
     print(*seconds)
 
 
-def timed(command: list[str]) -> tuple[float, float, float]:
+def runs(command: list[str]) -> tuple[float, float, float]:
     """(seconds of the first run, least seconds of the others, peak memory in GB) of a process that prints seconds."""
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"failed: {' '.join(command)} (does --torch_python have PyTorch and NumPy?)")
-        output.seek(0)
-        first, *others = map(float, output.read().split())
-    return first, min(others), usage.ru_maxrss / 1e6
+    _, memory, printed = measured(command)
+    first, *others = map(float, printed.split())
+    return first, min(others), memory
 
 
 def main(_: list[str]) -> None:
@@ -96,13 +96,11 @@ def main(_: list[str]) -> None:
     for title, (network, topic, shape) in NETWORKS.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            call = f"import sys; sys.path[:0] = {sys.path[:4]!r}; import faces; from pathlib import Path; "
-            call += f"faces.prepare({network!r}, {topic!r}, {shape!r}, Path({scratch!r}))"
-            subprocess.run([sys.executable, "-c", call], check=True, stderr=subprocess.DEVNULL)
+            in_child(prepare, network, topic, shape, folder)
             baseline = [args.torch_python, str(ROOT / "benchmarks" / "torch_faces.py"), network, scratch]
-            _, theirs, their_memory = timed(baseline)
+            _, theirs, their_memory = runs(baseline)
             expected = np.load(folder / "output.npy")
-            first, mine, memory = timed([sys.executable, __file__, "--ours", network, "--ours", scratch])
+            first, mine, memory = runs([sys.executable, __file__, "--ours", network, "--ours", scratch])
             difference = np.abs(np.load(folder / "output.npy") - expected).max()
         figures = f"{mine:12.2f}{theirs:12.2f}{mine / theirs:12.2f}{first:12.2f}{memory:12.2f}{their_memory:12.2f}"
         print(f"{title:24}{figures}{difference:12.1e}", flush=True)

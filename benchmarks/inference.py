@@ -8,7 +8,6 @@ untrained MaskNet in a TF1 checkpoint. The baseline does what the published test
 unrolled, and a Saver that reads the weights from disk again for every photo.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from absl import app, flags
+from children import in_child, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -114,27 +114,17 @@ def run_baseline(folder: Path, steps: int, count: int) -> None:
             images.write_rgb8(folder / f"baseline_{path.name}", images.to_levels(result))
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak memory in GB) of a whole process."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return time.monotonic() - began, usage.ru_maxrss / 1e6
-
-
 def ours(folder: Path, steps: str, count: int, *extra: str) -> tuple[float, float]:
     """test.py as a user runs it."""
     arguments = ["--input_dir", folder / f"LQ{count}", "--face_dir", folder, "--model_dir", folder / "model-new"]
     arguments += ["--output_dir", folder / f"out_{steps}", "--overwrite", "--fine_tune_num", steps, *extra]
-    return timed([sys.executable, str(ROOT / "test.py"), *map(str, arguments)])
+    return measured([sys.executable, str(ROOT / "test.py"), *map(str, arguments)])[:2]
 
 
 def baseline(folder: Path, steps: int, count: int) -> tuple[float, float]:
     """The baseline in a process of its own."""
     arguments = ["--baseline", str(folder), "--steps", str(steps), "--photos", str(count)]
-    return timed([sys.executable, __file__, *arguments])
+    return measured([sys.executable, __file__, *arguments])[:2]
 
 
 def largest_difference(folder: Path, steps: int) -> int:
@@ -244,18 +234,6 @@ def measure_large(folder: Path) -> None:
     """A 1024x1024 photo, unadapted."""
     seconds, peak = ours(folder, "0", 0)
     print(f"\n1024x1024 photo, unadapted: {seconds:.0f} s, peak memory {peak:.2f} GB")
-
-
-def in_child(function: Callable[[Path], None], folder: Path) -> None:
-    """Run something that loads TensorFlow in a process of its own.
-
-    A process starts with its parent's peak memory, so this one, which times others, has to stay small.
-    """
-    child = multiprocessing.get_context("spawn").Process(target=function, args=(folder,))
-    child.start()
-    child.join()
-    if child.exitcode:
-        raise SystemExit(f"{function.__name__} failed")
 
 
 def main(_: list[str]) -> None:
