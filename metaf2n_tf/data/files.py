@@ -1,12 +1,15 @@
 """Files that are either whole or absent: written beside their place, then renamed into it."""
 
 import contextlib
+import hashlib
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from metaf2n_tf.errors import UserError
+
+_BLOCK = 1 << 20
 
 
 def make_folder(folder: Path) -> None:
@@ -46,3 +49,12 @@ def write_bytes(path: Path, content: bytes) -> None:
             part.write_bytes(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

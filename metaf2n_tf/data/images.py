@@ -101,15 +101,16 @@ _ORIENT = {  # EXIF orientation -> what shows the stored pixels upright
 }
 
 
-def read_photo(path: Path) -> Photo:
-    """Decode a picture, turned upright as its EXIF says.
+@dataclass(frozen=True)
+class _Decoded:
+    """A picture as its file holds it: upright uint8 or uint16 levels (H, W, 1 to 4), the last of 2 or 4 alpha."""
 
-    Args:
-      path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, with or without alpha, 8 or 16 bits a channel.
+    levels: np.ndarray
+    icc: bytes | None
+    exif: bytes | None
 
-    Raises:
-      UserError: not a picture, truncated, or of a depth that is not handled.
-    """
+
+def _decode(path: Path) -> _Decoded:
     try:
         head = path.open("rb").read(32)
         with warnings.catch_warnings():
@@ -120,20 +121,32 @@ def read_photo(path: Path) -> Photo:
                 orientation = exif.pop(_EXIF_ORIENTATION, 1)
                 exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
                 icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
-                depth = 16 if _bits(image, head) == 16 else 8
-                pixels = _decode_16bit(path, image) if depth == 16 else _decode_8bit(image)
+                levels = _decode_16bit(path, image) if _bits(image, head) == 16 else _decode_8bit(image)
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
         raise UserError(f"{path}: not a readable picture ({reason})") from error
-    pixels = _ORIENT.get(orientation, _ORIENT[1])(pixels)
-    colours = np.float32(pixels) / np.float32(2**depth - 1)
+    return _Decoded(_ORIENT.get(orientation, _ORIENT[1])(levels), icc, exif_bytes)
+
+
+def read_photo(path: Path) -> Photo:
+    """Decode a picture, turned upright as its EXIF says.
+
+    Args:
+      path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, with or without alpha, 8 or 16 bits a channel.
+
+    Raises:
+      UserError: not a picture, truncated, or of a depth that is not handled.
+    """
+    decoded = _decode(path)
+    depth = 8 * decoded.levels.itemsize
+    colours = np.float32(decoded.levels) / np.float32(2**depth - 1)
     channels = colours.shape[2]
     alpha = np.ascontiguousarray(colours[..., -1]) if channels in (2, 4) else None
     gray = channels <= 2
     rgb = np.repeat(colours[..., :1], 3, axis=2) if gray else np.ascontiguousarray(colours[..., :3])
-    return Photo(rgb, alpha, depth, gray, icc, exif_bytes)
+    return Photo(rgb, alpha, depth, gray, decoded.icc, decoded.exif)
 
 
 def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
@@ -176,8 +189,11 @@ def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> by
 
 
 def read_rgb8(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3) RGB, whatever the file holds (alpha is dropped)."""
-    return to_levels(read_photo(path).rgb)
+    """uint8 (H, W, 3) RGB, whatever the file holds (alpha is dropped); raises as `read_photo` does."""
+    levels = _decode(path).levels
+    if levels.dtype != np.uint8:
+        levels = to_levels(np.float32(levels) / np.float32(65535))
+    return np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] <= 2 else np.ascontiguousarray(levels[..., :3])
 
 
 def write_rgb8(path: Path, rgb: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Fetch a catalogue entry: download (going on where it stopped), verify, convert, put in place."""
 
 import functools
-import hashlib
 import http.client
 import os
 import shutil
@@ -22,17 +21,8 @@ from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Url
 _BLOCK = 1 << 20
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _verify(download: Path, sha256: str | None) -> None:
-    found = sha256_of(download)
+    found = files.sha256_of(download)
     if sha256 is None:
         say(f"{download.name}: no checksum of it is public; sha256 {found}")
     elif found != sha256:

@@ -1,0 +1,1 @@
+"""Training squares in TFRecord files: cut, written, read and checked."""

@@ -1,0 +1,91 @@
+"""Write a set with Apache Beam, for pictures that outgrow one machine: the same squares, cut on any of its runners.
+
+Pictures and sets lie on a file system that all the machines share; each needs this project on its Python path and
+requirements-beam.txt. Beam shares the records out over the shards as it likes, so their order is its own.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from metaf2n_tf.data import files
+from metaf2n_tf.data.tfrecords import encode, manifest, shards
+from metaf2n_tf.data.tfrecords.manifest import Manifest, Shard
+from metaf2n_tf.data.tfrecords.squares import Cutting, TooSmall, cut_squares
+from metaf2n_tf.errors import UserError
+
+_PROBLEMS = "problems"
+
+
+def _encode_squares(picture: str, cutting: Cutting):  # Beam would take a return type for that of every output
+    """Serialized examples; of a picture that gives none, why, as JSON."""
+    try:
+        for square in cut_squares(Path(picture), cutting):
+            yield encode.encode_example(square)
+    except UserError as error:
+        kind = "too_small" if isinstance(error, TooSmall) else "unusable"
+        yield beam.pvalue.TaggedOutput(_PROBLEMS, json.dumps([kind, picture, str(error)]))
+
+
+def _read_problems(written: Sequence[Path]) -> dict[str, dict[str, str]]:
+    problems = {"too_small": {}, "unusable": {}}
+    for path in written:
+        for line in path.read_text().splitlines():
+            kind, picture, reason = json.loads(line)
+            problems[kind][picture] = reason
+        path.unlink()
+    return problems
+
+
+def _describe(path: Path, record_bytes: int) -> Shard:
+    size = path.stat().st_size
+    return Shard(path.name, size // record_bytes, size, files.sha256_of(path))
+
+
+def write_set(
+    tfrecord: Path, pictures: Sequence[str], wanted: Manifest, runner: str, runner_options: Sequence[str]
+) -> Manifest:
+    """Write the shards of a set and its manifest; nothing appears under its final name before all is done.
+
+    Args:
+      tfrecord: the set's name.
+      pictures: what it is made of.
+      wanted: what is to be made.
+      runner: Beam's name of it, like `DirectRunner`.
+      runner_options: its flags.
+
+    Raises:
+      UserError: no such runner or options.
+    """
+    stem, suffix = shards.split_name(str(tfrecord))
+    one = wanted.num_shards == 1
+    problems = tfrecord.with_name(f".{tfrecord.stem}.problems")
+    try:
+        pipeline = beam.Pipeline(runner, PipelineOptions(list(runner_options)))
+    except (ValueError, ImportError) as error:
+        raise UserError(f"--runner {runner}: {error}") from None
+    with pipeline:
+        squares = (
+            pipeline
+            | "pictures" >> beam.Create(pictures)
+            | "share out" >> beam.Reshuffle()
+            | "cut" >> beam.FlatMap(_encode_squares, wanted.cutting).with_outputs(_PROBLEMS, main="squares")
+        )
+        _ = squares.squares | "write" >> beam.io.WriteToTFRecord(
+            stem,
+            file_name_suffix=suffix,
+            num_shards=wanted.num_shards,
+            shard_name_template="" if one else "-SSSSS-of-NNNNN",
+        )
+        _ = squares[_PROBLEMS] | "write problems" >> beam.io.WriteToText(str(problems))
+    record_bytes = encode.encode_records([np.empty((wanted.cutting.size,) * 2 + (3,), np.uint8)]).nbytes
+    paths = shards.shard_paths(str(tfrecord), wanted.num_shards)
+    wanted.shards = [_describe(Path(path), record_bytes) for path in paths]
+    found = _read_problems(sorted(tfrecord.parent.glob(f"{problems.name}-*")))
+    wanted.shards[0].too_small, wanted.shards[0].unusable = found["too_small"], found["unusable"]
+    manifest.write(tfrecord, wanted)
+    return wanted

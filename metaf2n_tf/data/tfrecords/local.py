@@ -1,0 +1,116 @@
+"""Write a set on this machine: threads decode and cut pictures ahead, one after the other goes to disk in order."""
+
+import collections
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from metaf2n_tf.data import files
+from metaf2n_tf.data.tfrecords import manifest
+from metaf2n_tf.data.tfrecords.encode import encode_records
+from metaf2n_tf.data.tfrecords.manifest import Manifest, Shard
+from metaf2n_tf.data.tfrecords.shards import shard_paths
+from metaf2n_tf.data.tfrecords.squares import Cutting, TooSmall, cut_squares
+from metaf2n_tf.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The records of one picture, uint8 (N, bytes); too_small or unusable says why there are none."""
+
+    records: np.ndarray
+    too_small: str | None = None
+    unusable: str | None = None
+
+
+def _encode_picture(path: str, cutting: Cutting) -> _Result:
+    nothing = np.empty((0, 0), np.uint8)
+    try:
+        squares = list(cut_squares(Path(path), cutting))
+    except TooSmall as error:
+        return _Result(nothing, too_small=str(error))
+    except UserError as error:
+        return _Result(nothing, unusable=str(error))
+    return _Result(encode_records(squares) if squares else nothing)
+
+
+def map_in_order(function: Callable, items: Iterable, workers: int) -> Iterator:
+    """`function` of each item, in order; threads work ahead, but hold at most two results each."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = collections.deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) == 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
+
+
+def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result], progress: tqdm) -> Shard:
+    shard, sha256 = Shard(path.name, 0, 0, ""), hashlib.sha256()
+    with files.replacing(path) as part, part.open("wb") as stream:
+        for picture in pictures:
+            result = next(results)
+            stream.write(result.records)
+            sha256.update(result.records)
+            shard.records += len(result.records)
+            shard.bytes += result.records.nbytes
+            if result.too_small is not None:
+                shard.too_small[picture] = result.too_small
+            if result.unusable is not None:
+                shard.unusable[picture] = result.unusable
+            progress.update()
+    shard.sha256 = sha256.hexdigest()
+    return shard
+
+
+def _is_finished(shard: Shard, folder: Path) -> bool:
+    path = folder / shard.file
+    return path.is_file() and path.stat().st_size == shard.bytes
+
+
+def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> Manifest:
+    """Write the shards of a set that are not there yet, and its manifest after each of them.
+
+    Args:
+      tfrecord: the set's name; of several shards, each has a name made of it.
+      pictures: each shard holds the next part of them, so that the shards, one after the other, are the single file.
+      wanted: what is to be made; `shards`: those finished earlier.
+      workers: threads.
+
+    Raises:
+      UserError: the disk is full, or the place cannot be written to.
+    """
+    total = wanted.num_shards
+    shards = {shard.file: shard for shard in wanted.shards if _is_finished(shard, tfrecord.parent)}
+    paths = [Path(path) for path in shard_paths(str(tfrecord), total)]
+    parts = {
+        path: pictures[index * len(pictures) // total : (index + 1) * len(pictures) // total]
+        for index, path in enumerate(paths)
+        if path.name not in shards
+    }
+    waiting = [picture for part in parts.values() for picture in part]
+    results = map_in_order(lambda picture: _encode_picture(picture, wanted.cutting), waiting, workers)
+    try:
+        with tqdm(desc=tfrecord.name, unit="picture", total=len(waiting)) as progress:
+            for path, part in parts.items():
+                shards[path.name] = _write_shard(path, part, results, progress)
+                wanted.shards = [shards[path.name] for path in paths if path.name in shards]
+                manifest.write(tfrecord, wanted)
+    except OSError as error:
+        raise UserError(f"{tfrecord}: cannot be written: {error.strerror}") from None
+    finally:
+        results.close()
+    return wanted

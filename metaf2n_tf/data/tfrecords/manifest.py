@@ -1,0 +1,84 @@
+"""The `.json` beside a set: what it holds, what it was made of and how, and which of its shards are finished."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metaf2n_tf.data import files
+from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.errors import UserError
+
+
+@dataclass
+class Shard:
+    """A finished file of a set. too_small, unusable: `{picture: reason}` of those that gave nothing."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+    too_small: dict[str, str] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Manifest:
+    """A set. sources: `inputs`, how many `pictures` and their digest; num_shards: how many there are to be."""
+
+    cutting: Cutting
+    sources: dict[str, object]
+    num_shards: int
+    shards: list[Shard] = field(default_factory=list)
+
+    def is_of(self, other: "Manifest") -> bool:
+        """Whether both are of the same pictures, cut and shared out the same way."""
+        return (self.cutting, self.sources, self.num_shards) == (other.cutting, other.sources, other.num_shards)
+
+    @property
+    def count(self) -> int:
+        """Records written so far."""
+        return sum(shard.records for shard in self.shards)
+
+    def problems(self, kind: str) -> dict[str, str]:
+        """`too_small` or `unusable` pictures of all shards."""
+        return {name: reason for shard in self.shards for name, reason in getattr(shard, kind).items()}
+
+
+def place(tfrecord: Path) -> Path:
+    """`back400.json` for `back400.tfrecord`."""
+    return tfrecord.with_suffix(".json")
+
+
+def write(tfrecord: Path, manifest: Manifest) -> None:
+    """Write it beside its set, whole."""
+    size = manifest.cutting.size
+    content = {
+        "complete": len(manifest.shards) == manifest.num_shards,
+        "count": manifest.count,
+        "shape": [size, size, 3],
+        "feature": "label: raw uint8 RGB, row by row",
+        "sources": manifest.sources,
+        "settings": dataclasses.asdict(manifest.cutting) | {"num_shards": manifest.num_shards},
+        "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
+    }
+    files.write_bytes(place(tfrecord), json.dumps(content, indent=1).encode())
+
+
+def read(tfrecord: Path) -> Manifest | None:
+    """The manifest of a set, None if there is none.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    path = place(tfrecord)
+    try:
+        content = json.loads(path.read_bytes())
+        settings = content["settings"]
+        num_shards = settings.pop("num_shards")
+        shards = [Shard(**shard) for shard in content["shards"]]
+        return Manifest(Cutting(**settings), content["sources"], num_shards, shards)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the description of a set ({error}). Remedy: --overwrite") from None

@@ -1,0 +1,140 @@
+"""Sets in the published TFRecord format: one feature, `label`, the raw bytes of a uint8 RGB square, row by row.
+
+All records of a set are of one length, so the place of any of them is known without an index: sets are read in any
+order, from any position, and by TensorFlow's own reader, which checks every record's CRC.
+"""
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf.data.tfrecords.encode import FEATURE, FRAME_BYTES
+from metaf2n_tf.data.tfrecords.shards import shard_paths, split_name
+from metaf2n_tf.errors import UserError
+
+_FEATURES = {FEATURE: tf.io.FixedLenFeature([], tf.string)}
+_SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
+
+
+def decode(examples: tf.Tensor, side: int) -> tf.Tensor:
+    """Serialized examples, strings (N,), to uint8 (N, side, side, 3)."""
+    labels = tf.io.parse_example(examples, _FEATURES)[FEATURE]
+    return tf.reshape(tf.io.decode_raw(labels, tf.uint8), [-1, side, side, 3])
+
+
+def find_shards(path: str) -> list[str]:
+    """The files of a set that is asked for by its name, `FOLDER/back400.tfrecord`.
+
+    Raises:
+      UserError: there are none, or not all of them.
+    """
+    if tf.io.gfile.exists(path):
+        return [path]
+    stem, suffix = split_name(path)
+    found = sorted(tf.io.gfile.glob(f"{stem}-?????-of-?????{suffix}"))
+    if not found:
+        raise UserError(f"{path}: no such TFRecord set. Remedy: make it with scripts/generate_tfrecord.py")
+    counts = {int(match[1]) for match in (_SHARD.search(split_name(shard)[0]) for shard in found) if match}
+    missing = sorted(set(shard_paths(path, max(counts, default=1))) - set(found))
+    if len(counts) != 1 or missing:
+        what = f"{missing[0]} is missing" if len(counts) == 1 else "shards of more than one set lie there"
+        raise UserError(f"{path}: {what}. Remedy: make the set again with scripts/generate_tfrecord.py --overwrite")
+    return found
+
+
+@dataclass(frozen=True)
+class RecordSet:
+    """A set, opened for reading. shards: its files; counts: records in each; record_bytes; side: of the squares."""
+
+    shards: tuple[str, ...]
+    counts: tuple[int, ...]
+    record_bytes: int
+    side: int
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return sum(self.counts)
+
+    def read(self, positions: tf.data.Dataset, parallel_calls: int = tf.data.AUTOTUNE) -> tf.data.Dataset:
+        """Read squares.
+
+        Args:
+          positions: int64 scalars below `count`, in any order.
+          parallel_calls: records read at a time; the order does not depend on it.
+
+        Returns:
+          Dataset of uint8 (side, side, 3).
+
+        Raises:
+          tf.errors.DataLossError: while it is iterated: a record is damaged.
+        """
+        ends = np.cumsum(self.counts)
+        starts = tf.constant(ends - self.counts)
+
+        def read_one(position: tf.Tensor) -> tf.Tensor:
+            shard = tf.searchsorted(ends, position[None], side="right")[0]
+            source = tf.raw_ops.TFRecordDatasetV2(
+                filenames=tf.gather(self.shards, shard)[None],
+                compression_type="",
+                buffer_size=self.record_bytes,
+                byte_offsets=((position - starts[shard]) * self.record_bytes)[None],
+            )
+            record = tf.data.experimental.from_variant(source, tf.TensorSpec((), tf.string)).take(1)
+            return decode(record.get_single_element()[None], self.side)[0]
+
+        return positions.map(read_one, parallel_calls, deterministic=True)
+
+
+def _open_shard(shard: str) -> tuple[int, int]:
+    """(bytes in the file, bytes of its first record with its frame); (0, 0) for an empty file."""
+    try:
+        size = tf.io.gfile.stat(shard).length
+        with tf.io.gfile.GFile(shard, "rb") as stream:
+            head = stream.read(8)
+    except tf.errors.OpError as error:
+        raise UserError(f"{shard}: cannot be read: {error.message}") from None
+    if not size:
+        return 0, 0
+    length = struct.unpack("<Q", head)[0] + FRAME_BYTES if len(head) == 8 else 0
+    if not 0 < length <= size:
+        raise UserError(f"{shard}: not a TFRecord file, or cut off")
+    return size, length
+
+
+def _read_side(shard: str) -> int:
+    try:
+        example = next(iter(tf.data.TFRecordDataset(shard).take(1)))
+        label = tf.io.parse_single_example(example, _FEATURES)[FEATURE].numpy()
+    except tf.errors.DataLossError:
+        raise UserError(f"{shard}: its first record is damaged") from None
+    except tf.errors.InvalidArgumentError:
+        raise UserError(f"{shard}: its records have no bytes feature {FEATURE!r}") from None
+    side = math.isqrt(len(label) // 3)
+    if side * side * 3 != len(label):
+        raise UserError(f"{shard}: its records hold {len(label)} bytes, which is no RGB square")
+    return side
+
+
+def open_set(path: str) -> RecordSet:
+    """Open the set of a name such as `datasets/back400.tfrecord`, in one file or in shards.
+
+    Raises:
+      UserError: not there, not complete, damaged, or not of equal squares.
+    """
+    shards = find_shards(path)
+    sizes = [_open_shard(shard) for shard in shards]
+    lengths = {length for _, length in sizes if length}
+    if not lengths:
+        raise UserError(f"{path}: holds no records")
+    record_bytes = lengths.pop()
+    for shard, (size, _) in zip(shards, sizes, strict=True):
+        if lengths or size % record_bytes:
+            raise UserError(f"{shard}: cut off, or its records are not all of one size")
+    first = next(shard for shard, (size, _) in zip(shards, sizes, strict=True) if size)
+    counts = tuple(size // record_bytes for size, _ in sizes)
+    return RecordSet(tuple(shards), counts, record_bytes, _read_side(first))

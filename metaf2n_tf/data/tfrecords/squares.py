@@ -1,0 +1,92 @@
+"""Pictures in, training squares out (MetaF2N's `scripts/generate_tfrecord.py`): background crops and whole faces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metaf2n_tf.data.images import read_rgb8
+from metaf2n_tf.errors import UserError
+
+MULTISCALE = (0.75, 0.5, 1 / 3)  # of Real-ESRGAN's generate_multiscale_DF2K.py, which adds one of SHORTEST_SIDE
+SHORTEST_SIDE = 400
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How squares are cut.
+
+    size: their side in pixels; stride: pixels from one crop to the next, 0 for whole pictures; min_gradient: least
+    `log_gradient` of a crop, None for all of them; multiscale: also crops of smaller copies.
+    """
+
+    size: int
+    stride: int = 0
+    min_gradient: float | None = None
+    multiscale: bool = False
+
+
+class TooSmall(UserError):
+    """A picture with a side shorter than the squares."""
+
+
+def gradient_energy(picture: np.ndarray) -> np.ndarray:
+    """Squared differences to the pixel below and the one to the right; (..., H, W, C) to (..., H - 1, W - 1, C)."""
+    here = picture[..., :-1, :-1, :]
+    return (here - picture[..., 1:, :-1, :]) ** 2 + (here - picture[..., :-1, 1:, :]) ** 2
+
+
+def log_gradient(square: np.ndarray) -> float:
+    """ln(mean squared gradient) of a uint8 (H, W, C) picture taken as [0, 1]; the method calls -6 and more texture."""
+    return float(np.log(gradient_energy(np.float64(square) / 255).mean() + 1e-10))
+
+
+def crop_positions(height: int, width: int, size: int, stride: int) -> list[tuple[int, int]]:
+    """(row, column) of every crop, row by row; what remains at the right and bottom is left out."""
+    return [(y, x) for y in range(0, height - size + 1, stride) for x in range(0, width - size + 1, stride)]
+
+
+def scaled_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """(height, width) of the smaller copies of a picture, each once, largest first."""
+    sizes = [(int(height * scale), int(width * scale)) for scale in MULTISCALE]
+    if width < height:
+        sizes.append((int(SHORTEST_SIDE * (height / width)), SHORTEST_SIDE))
+    else:
+        sizes.append((SHORTEST_SIDE, int(SHORTEST_SIDE * (width / height))))
+    return sorted({size for size in sizes if size < (height, width)}, reverse=True)
+
+
+def _resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.LANCZOS))
+
+
+def _cut_crops(rgb: np.ndarray, cutting: Cutting) -> Iterator[np.ndarray]:
+    for y, x in crop_positions(*rgb.shape[:2], cutting.size, cutting.stride):
+        square = rgb[y : y + cutting.size, x : x + cutting.size]
+        if cutting.min_gradient is None or log_gradient(square) >= cutting.min_gradient:
+            yield square
+
+
+def cut_squares(path: Path, cutting: Cutting) -> Iterator[np.ndarray]:
+    """The squares of one picture, uint8 (size, size, 3) RGB: of the picture, then of its smaller copies.
+
+    A whole picture that is larger than the squares is resized (Lanczos).
+
+    Raises:
+      TooSmall: a side of it is shorter than the squares.
+      UserError: it cannot be read, or is to be taken whole and is not square.
+    """
+    rgb = read_rgb8(path)
+    height, width = rgb.shape[:2]
+    if min(height, width) < cutting.size:
+        raise TooSmall(f"{path}: {width}x{height} pixels, smaller than {cutting.size}x{cutting.size}")
+    if not cutting.stride:
+        if height != width:
+            raise UserError(f"{path}: {width}x{height} pixels, where a face is to be square")
+        yield rgb if height == cutting.size else _resize(rgb, cutting.size, cutting.size)
+        return
+    yield from _cut_crops(rgb, cutting)
+    for size in scaled_sizes(height, width) if cutting.multiscale else ():
+        yield from _cut_crops(_resize(rgb, *size), cutting)

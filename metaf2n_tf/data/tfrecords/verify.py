@@ -1,0 +1,95 @@
+"""Read a set back: every record's CRC, its shape, the count and checksums of its manifest; and a contact sheet."""
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from metaf2n_tf.cli import OK, say
+from metaf2n_tf.data import files, images
+from metaf2n_tf.data.tfrecords import manifest, records
+from metaf2n_tf.errors import UserError
+
+_BATCH = 64
+_SHOWN = 48
+_THUMBNAIL = 128
+
+
+def _check_manifest(tfrecord: Path, opened: records.RecordSet) -> str:
+    described = manifest.read(tfrecord)
+    if described is None:
+        return "no .json beside it"
+    if len(described.shards) < described.num_shards:
+        raise UserError(
+            f"{tfrecord}: {len(described.shards)} of {described.num_shards} files are finished. Remedy: run the "
+            "command that makes it again"
+        )
+    if described.count != opened.count or described.cutting.size != opened.side:
+        raise UserError(
+            f"{tfrecord}: holds {opened.count} squares of {opened.side} pixels, its .json says {described.count} of "
+            f"{described.cutting.size}"
+        )
+    for shard in described.shards:
+        if files.sha256_of(tfrecord.parent / shard.file) != shard.sha256:
+            raise UserError(f"{tfrecord.parent / shard.file}: its sha256 is not the one of its .json")
+    return "as its .json says"
+
+
+def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
+    """Read every record of a set.
+
+    Returns:
+      The set, and in words how it compares with its manifest.
+
+    Raises:
+      UserError: it is damaged, cut off, or not what its manifest says.
+    """
+    opened = records.open_set(str(tfrecord))
+    for shard, expected in zip(opened.shards, opened.counts, strict=True):
+        seen = 0
+        dataset = tf.data.TFRecordDataset(shard, buffer_size=8 << 20).batch(_BATCH)
+        progress = tqdm(total=expected, desc=Path(shard).name, unit="record")
+        try:
+            for examples in dataset:
+                records.decode(examples, opened.side)
+                seen += len(examples)
+                progress.update(len(examples))
+        except tf.errors.DataLossError:
+            raise UserError(f"{shard}: damaged after {seen} of {expected} records") from None
+        except tf.errors.InvalidArgumentError:
+            raise UserError(f"{shard}: a record after the first {seen} is no square of {opened.side} pixels") from None
+        finally:
+            progress.close()
+        if seen != expected:
+            raise UserError(f"{shard}: {seen} records where there is room for {expected}")
+    return opened, _check_manifest(tfrecord, opened)
+
+
+def contact_sheet(opened: records.RecordSet, seed: int = 0) -> np.ndarray:
+    """Random squares of a set, side by side, uint8 RGB."""
+    count = min(_SHOWN, opened.count)
+    chosen = np.sort(np.random.default_rng(seed).choice(opened.count, count, replace=False))
+    columns = math.ceil(math.sqrt(1.5 * count))
+    side = _THUMBNAIL + 2
+    sheet = np.full((math.ceil(count / columns) * side, columns * side, 3), 255, np.uint8)
+    squares = opened.read(tf.data.Dataset.from_tensor_slices(chosen)).as_numpy_iterator()
+    for index, square in enumerate(squares):
+        y, x = (1 + side * place for place in divmod(index, columns))
+        thumbnail = cv2.resize(square, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
+        sheet[y : y + _THUMBNAIL, x : x + _THUMBNAIL] = thumbnail
+    return sheet
+
+
+def run(tfrecords: list[str]) -> int:
+    """Check sets by name, each with a contact sheet `NAME.png` beside it; returns the exit code."""
+    for tfrecord in map(Path, tfrecords):
+        opened, comparison = check_set(tfrecord)
+        images.write_rgb8(tfrecord.with_suffix(".png"), contact_sheet(opened))
+        say(
+            f"{tfrecord}: {opened.count} squares of {opened.side}x{opened.side} pixels in {len(opened.shards)} "
+            f"file(s), every CRC right, {comparison}; some of them: {tfrecord.with_suffix('.png')}"
+        )
+    return OK
