@@ -1,0 +1,296 @@
+"""Meta-batches out of two TFRecord sets (MetaF2N's `DataGenerator.py`): read, degraded, restored, cropped in advance.
+
+Every batch is a function of the seed and the step number alone: records are taken in a pseudo-random order that needs
+no buffer, and all draws have seeds of their own. So training resumes at any step, at no cost, with the same batches.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from metaf2n_tf.data.degradation import SCALE, SMALLEST, degrade, draw_parameters
+from metaf2n_tf.data.operations.usm import sharpen
+from metaf2n_tf.data.tfrecords.records import RecordSet
+from metaf2n_tf.data.tfrecords.squares import gradient_energy
+from metaf2n_tf.errors import UserError
+
+MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
+MAX_FACE_CROPS = 6  # the last is taken whatever it shows
+_FOREVER = 2**62
+
+# LQ faces, uint8 (N, s, s, 3), to restored faces, uint8 (N, 4s, 4s, 3); a function of tensors.
+BatchRestorer = Callable[[tf.Tensor], tf.Tensor]
+
+
+class MetaBatch(NamedTuple):
+    """T tasks of B pairs, float32 RGB in [0, 1] (labelb after sharpening), under the published names.
+
+    p: side of the face patches, q: of the background patches.
+    """
+
+    inputa: tf.Tensor  # LQ face, (T, B, p/4, p/4, 3)
+    labela: tf.Tensor  # the restored face, (T, B, p, p, 3)
+    inputb: tf.Tensor  # LQ background, (T, B, q/4, q/4, 3)
+    labelb: tf.Tensor  # the sharpened background, (T, B, q, q, 3)
+    labela_gt: tf.Tensor  # the face itself, (T, B, p, p, 3)
+    labelb_nousm: tf.Tensor  # the background itself, (T, B, q, q, 3)
+
+
+class _Task(NamedTuple):
+    """A task before its faces are restored: whole faces, background patches already cut and flipped."""
+
+    lq_faces: tf.Tensor  # uint8 (B, s/4, s/4, 3)
+    faces: tf.Tensor  # uint8 (B, s, s, 3)
+    face_corners: tf.Tensor  # int32 (B, MAX_FACE_CROPS, 2), LQ pixels, in the order in which they are tried
+    flipped: tf.Tensor  # bool (B,)
+    inputb: tf.Tensor
+    labelb: tf.Tensor
+    labelb_nousm: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a meta-batch holds: tasks, pairs a task, sides of the HQ patches in pixels."""
+
+    tasks: int
+    pairs: int
+    face_patch: int
+    background_patch: int
+
+
+def _draw_corners(seed: tf.Tensor, shape: tuple[int, ...], side: int, patch: int) -> tf.Tensor:
+    """Corners of LQ patches, int32 (*shape, 2); every position may be drawn, the last ones too."""
+    positions = (side - patch) // SCALE + 1
+    return tf.random.stateless_uniform((*shape, 2), seed, 0, positions, tf.int32)
+
+
+def _crop(pictures: tf.Tensor, corners: tf.Tensor, size: int) -> tf.Tensor:
+    """Squares of (N, H, W, ...) at int32 (N, 2) corners."""
+    rows, columns = (corners[:, axis, None] + tf.range(size) for axis in (0, 1))
+    return tf.gather(tf.gather(pictures, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
+
+
+def _flip(pictures: tf.Tensor, flipped: tf.Tensor) -> tf.Tensor:
+    return tf.where(flipped[:, None, None, None], pictures[:, :, ::-1], pictures)
+
+
+def _as_unit(levels: tf.Tensor) -> tf.Tensor:
+    return tf.cast(levels, tf.float32) / 255.0
+
+
+def _to_planes(pictures: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(pictures, [0, 3, 1, 2])
+
+
+def _from_planes(planes: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(planes, [0, 2, 3, 1])
+
+
+def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: Shape) -> _Task:
+    """Degrade the pictures of one task with one set of parameters, and cut its backgrounds.
+
+    Args:
+      seed: int32 (2,).
+      faces, backgrounds: uint8 (B, S, S, 3), S static.
+      shape: of the meta-batch.
+    """
+    parameter_seed, face_seed, background_seed, corner_seed, face_corner_seed, flip_seed = tf.unstack(
+        tf.random.split(seed, 6)
+    )
+    parameters = draw_parameters(parameter_seed)
+    planes = _to_planes(_as_unit(backgrounds))
+    sharp = sharpen(planes)
+    lq_backgrounds = _from_planes(degrade(sharp, parameters, background_seed))
+    lq_faces = _from_planes(degrade(_to_planes(_as_unit(faces)), parameters, face_seed))
+
+    flipped = tf.random.stateless_uniform([shape.pairs], flip_seed) < 0.5
+    corners = _draw_corners(corner_seed, (shape.pairs,), backgrounds.shape[1], shape.background_patch)
+
+    def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:
+        return _flip(_crop(pictures, scale * corners, scale * shape.background_patch // SCALE), flipped)
+
+    return _Task(
+        lq_faces=lq_faces,
+        faces=faces,
+        face_corners=_draw_corners(face_corner_seed, (shape.pairs, MAX_FACE_CROPS), faces.shape[1], shape.face_patch),
+        flipped=flipped,
+        inputb=cut(_as_unit(lq_backgrounds), 1),
+        labelb=cut(_from_planes(sharp), SCALE),
+        labelb_nousm=cut(_as_unit(backgrounds), SCALE),
+    )
+
+
+def choose_corners(restored: tf.Tensor, corners: tf.Tensor, patch: int) -> tf.Tensor:
+    """The first corner of each face whose patch has texture, else the last.
+
+    Args:
+      restored: uint8 (N, S, S, 3).
+      corners: int32 (N, K, 2), LQ pixels.
+      patch: side of the HQ patches.
+
+    Returns:
+      int32 (N, 2).
+    """
+    energy = tf.reduce_mean(gradient_energy(_as_unit(restored)), axis=-1)
+    means = tf.stack(
+        [
+            tf.reduce_mean(_crop(energy, SCALE * corners[:, trial], patch - 1), axis=[1, 2])
+            for trial in range(corners.shape[1])
+        ],
+        axis=1,
+    )
+    textured = tf.math.log(means + 1e-10) >= MIN_LOG_GRADIENT
+    last = tf.one_hot([corners.shape[1] - 1], corners.shape[1], True, False)
+    return tf.gather(corners, tf.argmax(tf.cast(textured | last, tf.int32), axis=1), batch_dims=1)
+
+
+def finish_batch(tasks: _Task, restore: BatchRestorer, shape: Shape) -> MetaBatch:
+    """Restore the LQ faces of all tasks at once, and cut them."""
+    lq_faces, faces, corners, flipped = (
+        tf.reshape(tensor, [-1, *tensor.shape[2:]])
+        for tensor in (tasks.lq_faces, tasks.faces, tasks.face_corners, tasks.flipped)
+    )
+    restored = restore(lq_faces)
+    chosen = choose_corners(restored, corners, shape.face_patch)
+
+    def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:
+        patches = _flip(_crop(_as_unit(pictures), scale * chosen, scale * shape.face_patch // SCALE), flipped)
+        return tf.reshape(patches, [shape.tasks, shape.pairs, *patches.shape[1:]])
+
+    return MetaBatch(
+        inputa=cut(lq_faces, 1),
+        labela=cut(restored, SCALE),
+        inputb=tasks.inputb,
+        labelb=tasks.labelb,
+        labela_gt=cut(faces, SCALE),
+        labelb_nousm=tasks.labelb_nousm,
+    )
+
+
+def _shuffled(count: int, first: int, seed: int) -> tf.data.Dataset:
+    """Positions in a set, forever from the `first` one on: every epoch has an order of its own and leaves none out."""
+
+    def position(index: tf.Tensor) -> tf.Tensor:
+        return tf.random.experimental.index_shuffle(index % count, tf.stack([seed, index // count]), count - 1)
+
+    return tf.data.Dataset.range(first, _FOREVER).map(position)
+
+
+def _check_side(what: str, opened: RecordSet, patch: int) -> None:
+    if opened.side < SMALLEST or opened.side % SCALE:
+        raise UserError(
+            f"{opened.shards[0]}: squares of {opened.side} pixels; they must be a multiple of {SCALE} and at least "
+            f"{SMALLEST}"
+        )
+    if patch > opened.side or patch % SCALE:
+        raise UserError(f"{what} patches of {patch} pixels: must be a multiple of {SCALE} and at most {opened.side}")
+
+
+def task_dataset(
+    faces: RecordSet,
+    backgrounds: RecordSet,
+    shape: Shape,
+    seed: int = 0,
+    first_step: int = 0,
+    workers: int = tf.data.AUTOTUNE,
+) -> tf.data.Dataset:
+    """`_Task`s of whole meta-batches, (T, ...) each, from `first_step` on; all of it outside Python.
+
+    Args:
+      faces, backgrounds: opened sets.
+      shape: of the meta-batch.
+      seed: another one, other batches.
+      first_step: number of the first batch.
+      workers: tasks made at a time; the result does not depend on it.
+
+    Raises:
+      UserError: squares or patches of sizes that do not go together.
+    """
+    _check_side("face", faces, shape.face_patch)
+    _check_side("background", backgrounds, shape.background_patch)
+    first_task = first_step * shape.tasks
+
+    def pictures(opened: RecordSet, set_seed: int) -> tf.data.Dataset:
+        positions = _shuffled(opened.count, first_task * shape.pairs, set_seed)
+        return opened.read(positions, workers).batch(shape.pairs, drop_remainder=True)
+
+    def make(index: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor) -> _Task:
+        return make_task(tf.random.fold_in(tf.constant([seed, 0]), tf.cast(index, tf.int32)), faces, backgrounds, shape)
+
+    indices = tf.data.Dataset.range(first_task, _FOREVER)
+    zipped = tf.data.Dataset.zip((indices, pictures(faces, 2 * seed), pictures(backgrounds, 2 * seed + 1)))
+    tasks = zipped.map(make, num_parallel_calls=workers, deterministic=True)
+    return tasks.batch(shape.tasks, drop_remainder=True).prefetch(1)
+
+
+class MetaBatches:
+    """An endless iterator of `MetaBatch`es that are made ahead of use; `close` it, or use it in a `with` block.
+
+    Reading and degrading run in tf.data; restoring and cutting are one compiled function, on the accelerator if there
+    is one, called from a thread that waits for room and not for Python.
+    """
+
+    def __init__(self, tasks: tf.data.Dataset, restore: BatchRestorer, shape: Shape, ahead: int = 2):
+        """Start making batches.
+
+        Args:
+          tasks: of `task_dataset`.
+          restore: restores LQ faces.
+          shape: of the meta-batch.
+          ahead: finished batches that wait at most.
+        """
+        self._finish = tf.function(lambda tasks: finish_batch(tasks, restore, shape), autograph=False)
+        self._ready = queue.Queue(ahead)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._produce, args=(tasks,), daemon=True)
+        self._thread.start()
+
+    def _produce(self, tasks: tf.data.Dataset) -> None:
+        try:
+            for batch in tasks:
+                self._put(self._finish(batch))
+                if self._closed.is_set():
+                    return
+        except Exception as error:  # it is the reader's to handle
+            self._put(error)
+
+    def _put(self, item: MetaBatch | Exception) -> None:
+        while not self._closed.is_set():
+            try:
+                return self._ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def __iter__(self) -> "MetaBatches":
+        return self
+
+    def __next__(self) -> MetaBatch:
+        """The next batch.
+
+        Raises:
+          UserError: a record is damaged.
+        """
+        item = self._ready.get()
+        if isinstance(item, tf.errors.DataLossError | tf.errors.InvalidArgumentError):
+            raise UserError(
+                f"the training data cannot be read: {item.message.splitlines()[0]}. Remedy: look for the damage with "
+                "scripts/generate_tfrecord.py --verify"
+            ) from item
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        """Stop making batches."""
+        self._closed.set()
+        self._thread.join()
+
+    def __enter__(self) -> "MetaBatches":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

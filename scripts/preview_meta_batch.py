@@ -1,0 +1,49 @@
+"""One meta-batch of the training data as a picture, to look at.
+
+python scripts/preview_meta_batch.py --restorer gpen_256 --output meta_batch.png
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import config
+from metaf2n_tf import cli, runtime
+
+flags.DEFINE_string("faces", config.TFRECORD_PATH0, "TFRecord set of whole faces.")
+flags.DEFINE_string("backgrounds", config.TFRECORD_PATH1, "TFRecord set of backgrounds.")
+flags.DEFINE_string("restorer", "gpen_256", "Face restorer: gpen_256, self_ensemble or none (the LQ face enlarged).")
+flags.DEFINE_string("model_dir", "./weights/realesrgan-x4plus.npz", "SR weights, which self_ensemble restores with.")
+flags.DEFINE_string("output", "./results/meta_batch.png", "The picture to write.")
+flags.DEFINE_integer("step", 0, "Which batch.", lower_bound=0)
+flags.DEFINE_integer("seed", 0, "Of all draws.", lower_bound=0, upper_bound=2**31 - 1)
+flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+
+
+def main(args: flags.FlagValues) -> int:
+    """Run with the flags, return the exit code."""
+    runtime.import_tensorflow()
+    runtime.select_device(args.gpu)
+    from metaf2n_tf.data import files, images, meta_batches, preview
+    from metaf2n_tf.data.tfrecords.records import open_set
+    from metaf2n_tf.faces.restore_batch import make_restorer
+    from metaf2n_tf.weights.load import load_weights
+
+    faces, backgrounds = open_set(args.faces), open_set(args.backgrounds)
+    restore = make_restorer(args.restorer, faces.side, lambda: load_weights(args.model_dir).sr)
+    shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
+    tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
+    with meta_batches.MetaBatches(tasks, restore, shape) as batches:
+        picture = preview.draw(next(batches))
+    output = Path(args.output)
+    files.make_folder(output.parent)
+    images.write_rgb8(output, picture)
+    cli.say(f"{output}: batch {args.step} of {faces.count} faces and {backgrounds.count} backgrounds")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
