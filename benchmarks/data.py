@@ -7,7 +7,6 @@ degradations in NumPy and OpenCV (benchmarks/numpy_chain.py). Pictures are made 
 """
 
 import dataclasses
-import os
 import sys
 import tempfile
 import time
@@ -40,9 +39,9 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 def write_published_way(pictures: Path, tfrecord: Path) -> None:
-    """The published script's loop: read, cut, tf.train.Example, TFRecordWriter, one after the other."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
+    """The published script's loop, one picture after the other: read, cut, measure texture, tf.train.Example, write."""
+    tf = start_tensorflow()
+    from metaf2n_tf.data.tfrecords.squares import log_gradient
 
     with tf.io.TFRecordWriter(str(tfrecord)) as writer:
         for picture in sorted(pictures.iterdir()):
@@ -50,7 +49,7 @@ def write_published_way(pictures: Path, tfrecord: Path) -> None:
             for y in range(0, rgb.shape[0] - 399, 200):
                 for x in range(0, rgb.shape[1] - 399, 200):
                     patch = rgb[y : y + 400, x : x + 400]
-                    np.log(np.mean(np.float64(patch[:-1, :-1]) / 255 - np.float64(patch[1:, :-1]) / 255) ** 2 + 1e-10)
+                    log_gradient(patch)
                     value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[patch.tobytes()]))
                     example = tf.train.Example(features=tf.train.Features(feature={"label": value}))
                     writer.write(example.SerializeToString())
@@ -161,7 +160,6 @@ def bench_degrading(face_set: Path, background_set: Path) -> None:
     """The chain and its operations, beside NumPy's; and whole meta-batches."""
     tf = start_tensorflow()
     import numpy_chain
-    from recipe import image  # noqa: F401
 
     from metaf2n_tf.data import degradation, meta_batches
     from metaf2n_tf.data.operations.usm import sharpen
@@ -278,30 +276,42 @@ def bench_waiting(face_set: Path, background_set: Path) -> None:
     sr = {name: tf.constant(value) for name, value in weights.items()}
 
     @tf.function
-    def step(batch):
-        adapted = inner_loop.adapt(sr, None, batch.inputa[0], batch.labela[0], 1e-2, 1)
-        return adapted.losses[0]
+    def step(lq, hq):
+        loss, gradient = inner_loop.inner_gradient(sr, tf.ones_like(hq[..., :1]), lq, hq)
+        return loss + sum(tf.reduce_sum(value) for value in gradient.values())
 
-    dataset = meta_batches.task_dataset(faces, backgrounds, shape)
-    with meta_batches.MetaBatches(dataset, restore, shape) as batches:
-        batch = next(batches)
-        step(batch)
-        alone = time.perf_counter()
-        for _ in range(2):
-            step(batch).numpy()
-        alone = (time.perf_counter() - alone) / 2
+    def make():
+        return meta_batches.MetaBatches(meta_batches.task_dataset(faces, backgrounds, shape), restore, shape)
+
+    def step_tasks(batch):
+        for task in range(TASKS):
+            step(batch.inputa[task], batch.labela[task]).numpy()
+
+    with make() as batches:
+        for _ in range(3):
+            next(batches)
+        began = time.perf_counter()
+        for _ in range(BATCHES):
+            batch = next(batches)
+        print(f"a meta-batch with GPEN-256: {(time.perf_counter() - began) / BATCHES:.2f} s")
+    step_tasks(batch)
+    began = time.perf_counter()
+    for _ in range(3):
+        step_tasks(batch)
+    alone = (time.perf_counter() - began) / 3
+    with make() as batches:
+        step_tasks(next(batches))
         waiting, began = 0.0, time.perf_counter()
         for _ in range(BATCHES):
             asked = time.perf_counter()
             batch = next(batches)
             waiting += time.perf_counter() - asked
-            for _ in range(4):
-                step(batch).numpy()
+            step_tasks(batch)
         total = time.perf_counter() - began
     print(
-        f"4 inner steps of 4 face patches a batch: {4 * alone:.2f} s alone, {total / BATCHES:.2f} s with the data made"
+        f"inner steps of a meta-batch: {alone:.2f} s alone, {total / BATCHES:.2f} s with the next batches made beside"
     )
-    print(f"beside it on the same cores; waiting for data: {100 * waiting / total:.1f} % of the time", flush=True)
+    print(f"them on the same cores; waiting for data: {100 * waiting / total:.1f} % of the time", flush=True)
 
 
 PARTS = {

@@ -118,9 +118,9 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
         faces=faces,
         face_corners=_draw_corners(face_corner_seed, (shape.pairs, MAX_FACE_CROPS), faces.shape[1], shape.face_patch),
         flipped=flipped,
-        inputb=cut(_as_unit(lq_backgrounds), 1),
+        inputb=_as_unit(cut(lq_backgrounds, 1)),
         labelb=cut(_from_planes(sharp), SCALE),
-        labelb_nousm=cut(_as_unit(backgrounds), SCALE),
+        labelb_nousm=_as_unit(cut(backgrounds, SCALE)),
     )
 
 
@@ -158,8 +158,8 @@ def finish_batch(tasks: _Task, restore: BatchRestorer, shape: Shape) -> MetaBatc
     chosen = choose_corners(restored, corners, shape.face_patch)
 
     def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:
-        patches = _flip(_crop(_as_unit(pictures), scale * chosen, scale * shape.face_patch // SCALE), flipped)
-        return tf.reshape(patches, [shape.tasks, shape.pairs, *patches.shape[1:]])
+        patches = _flip(_crop(pictures, scale * chosen, scale * shape.face_patch // SCALE), flipped)
+        return tf.reshape(_as_unit(patches), [shape.tasks, shape.pairs, *patches.shape[1:]])
 
     return MetaBatch(
         inputa=cut(lq_faces, 1),

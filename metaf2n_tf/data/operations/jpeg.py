@@ -48,6 +48,18 @@ def _quantise(planes: tf.Tensor, table: np.ndarray, factor: tf.Tensor) -> tf.Ten
     return tf.reshape(tf.transpose(pixels, [0, 1, 3, 2, 4]), tf.shape(planes)) + 128.0
 
 
+def _mix(matrix: np.ndarray, planes: tf.Tensor) -> tf.Tensor:
+    """A linear map of the three channels."""
+    shape = tf.shape(planes)
+    return tf.reshape(matrix @ tf.reshape(planes, [shape[0], 3, -1]), shape)
+
+
+def _halve(planes: tf.Tensor) -> tf.Tensor:
+    """Means of 2x2 pixels."""
+    count, channels, height, width = tf.unstack(tf.shape(planes))
+    return tf.reduce_mean(tf.reshape(planes, [count, channels, height // 2, 2, width // 2, 2]), axis=[3, 5])
+
+
 def jpeg(planes: tf.Tensor, quality: tf.Tensor | float) -> tf.Tensor:
     """Compress and decompress: YCbCr, 2x2 chroma subsampling, 8x8 DCT, rounding.
 
@@ -62,11 +74,9 @@ def jpeg(planes: tf.Tensor, quality: tf.Tensor | float) -> tf.Tensor:
     factor = tf.reshape(tf.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0), [-1, 1, 1])
     height, width = planes.shape[2] or tf.shape(planes)[2], planes.shape[3] or tf.shape(planes)[3]
     levels = tf.pad(planes * 255.0, [[0, 0], [0, 0], [0, -height % _MCU], [0, -width % _MCU]])
-    ycbcr = tf.einsum("dc,nchw->ndhw", _TO_YCBCR, levels)
-    luma, chroma = ycbcr[:, :1], ycbcr[:, 1:]
-    chroma = (chroma[..., ::2, ::2] + chroma[..., ::2, 1::2] + chroma[..., 1::2, ::2] + chroma[..., 1::2, 1::2]) / 4
-    luma = _quantise(luma, _LUMA, factor)
-    chroma = _quantise(chroma + 128.0, _CHROMA, factor) - 128.0
+    ycbcr = _mix(_TO_YCBCR, levels)
+    luma = _quantise(ycbcr[:, :1], _LUMA, factor)
+    chroma = _quantise(_halve(ycbcr[:, 1:]) + 128.0, _CHROMA, factor) - 128.0
     chroma = tf.repeat(tf.repeat(chroma, 2, axis=2), 2, axis=3)
-    rgb = tf.einsum("dc,nchw->ndhw", _TO_RGB, tf.concat([luma, chroma], axis=1))
+    rgb = _mix(_TO_RGB, tf.concat([luma, chroma], axis=1))
     return tf.clip_by_value(rgb[:, :, :height, :width] / 255.0, 0.0, 1.0)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 RADIUS, WEIGHT, THRESHOLD = 50, 0.5, 10.0
+_BLOCK = 100  # rows
 
 
 @functools.cache
@@ -25,6 +26,17 @@ def _blur_matrix(length: int, radius: int) -> np.ndarray:
     return np.float32(matrix)
 
 
+def _blur_rows(planes: tf.Tensor, radius: int) -> tf.Tensor:
+    """Blur the last axis but one. Blocks of the matrix, because most of it is zero."""
+    length = planes.shape[-2]
+    matrix, reach = _blur_matrix(length, radius), radius // 2
+    blocks = []
+    for first in range(0, length, _BLOCK):
+        used = slice(max(first - reach, 0), min(first + _BLOCK + reach, length))
+        blocks.append(matrix[first : first + _BLOCK, used] @ planes[..., used, :])
+    return tf.concat(blocks, axis=-2)
+
+
 def sharpen(planes: tf.Tensor, radius: int = RADIUS, weight: float = WEIGHT, threshold: float = THRESHOLD) -> tf.Tensor:
     """Add `weight` times what a blur takes away, where that is more than `threshold` levels; the seams are blurred.
 
@@ -37,10 +49,11 @@ def sharpen(planes: tf.Tensor, radius: int = RADIUS, weight: float = WEIGHT, thr
     Returns:
       float32 (N, C, H, W) in [0, 1].
     """
-    rows, columns = (_blur_matrix(side, radius) for side in planes.shape[2:])
 
     def blur(x: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(rows @ x, columns, transpose_b=True)
+        for _ in ("columns", "rows"):
+            x = tf.linalg.matrix_transpose(_blur_rows(x, radius))
+        return x
 
     residual = planes - blur(planes)
     soft = blur(tf.cast(tf.abs(residual) * 255.0 > threshold, tf.float32))

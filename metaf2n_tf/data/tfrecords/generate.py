@@ -80,6 +80,17 @@ def _report(request: Request, made: Manifest) -> int:
     return SOME_FAILED if made.problems("unusable") else OK
 
 
+def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: Options) -> Manifest:
+    if options.runner is None:
+        return local.write_set(tfrecord, pictures, wanted, options.workers)
+    logging.set_verbosity(logging.WARNING)
+    try:
+        from metaf2n_tf.data.tfrecords import beam
+    except ImportError as error:
+        raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
+    return beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options)
+
+
 def _make(request: Request, options: Options) -> int:
     pictures = sources.list_pictures(request.inputs, options.limit)
     if options.num_shards > len(pictures):
@@ -88,16 +99,8 @@ def _make(request: Request, options: Options) -> int:
     wanted = Manifest(request.cutting, described, options.num_shards)
     earlier = _read_earlier(request, wanted, options.overwrite)
     if earlier is not None:
-        wanted.shards = earlier.shards
-    if options.runner is None:
-        made = local.write_set(request.tfrecord, pictures, wanted, options.workers)
-    else:
-        logging.set_verbosity(logging.WARNING)
-        try:
-            from metaf2n_tf.data.tfrecords import beam
-        except ImportError as error:
-            raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
-        made = beam.write_set(request.tfrecord, pictures, wanted, options.runner, options.runner_options)
+        wanted.shards = [shard for shard in earlier.shards if shard.is_in(request.tfrecord.parent)]
+    made = wanted if wanted.complete else _write(request.tfrecord, pictures, wanted, options)
     if not made.count:
         _remove(request.tfrecord, made)
     code = _report(request, made)

@@ -76,11 +76,6 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
     return shard
 
 
-def _is_finished(shard: Shard, folder: Path) -> bool:
-    path = folder / shard.file
-    return path.is_file() and path.stat().st_size == shard.bytes
-
-
 def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> Manifest:
     """Write the shards of a set that are not there yet, and its manifest after each of them.
 
@@ -94,7 +89,7 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
       UserError: the disk is full, or the place cannot be written to.
     """
     total = wanted.num_shards
-    shards = {shard.file: shard for shard in wanted.shards if _is_finished(shard, tfrecord.parent)}
+    shards = {shard.file: shard for shard in wanted.shards}
     paths = [Path(path) for path in shard_paths(str(tfrecord), total)]
     parts = {
         path: pictures[index * len(pictures) // total : (index + 1) * len(pictures) // total]

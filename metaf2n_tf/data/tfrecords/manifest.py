@@ -21,6 +21,11 @@ class Shard:
     too_small: dict[str, str] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
 
+    def is_in(self, folder: Path) -> bool:
+        """Whether its file lies there, of the size that it had."""
+        path = folder / self.file
+        return path.is_file() and path.stat().st_size == self.bytes
+
 
 @dataclass
 class Manifest:
@@ -40,6 +45,11 @@ class Manifest:
         """Records written so far."""
         return sum(shard.records for shard in self.shards)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every shard is finished."""
+        return len(self.shards) == self.num_shards
+
     def problems(self, kind: str) -> dict[str, str]:
         """`too_small` or `unusable` pictures of all shards."""
         return {name: reason for shard in self.shards for name, reason in getattr(shard, kind).items()}
@@ -54,7 +64,7 @@ def write(tfrecord: Path, manifest: Manifest) -> None:
     """Write it beside its set, whole."""
     size = manifest.cutting.size
     content = {
-        "complete": len(manifest.shards) == manifest.num_shards,
+        "complete": manifest.complete,
         "count": manifest.count,
         "shape": [size, size, 3],
         "feature": "label: raw uint8 RGB, row by row",

@@ -22,7 +22,7 @@ def _check_manifest(tfrecord: Path, opened: records.RecordSet) -> str:
     described = manifest.read(tfrecord)
     if described is None:
         return "no .json beside it"
-    if len(described.shards) < described.num_shards:
+    if not described.complete:
         raise UserError(
             f"{tfrecord}: {len(described.shards)} of {described.num_shards} files are finished. Remedy: run the "
             "command that makes it again"

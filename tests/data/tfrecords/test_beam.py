@@ -1,0 +1,57 @@
+"""Beam writes patch for patch the same records as the local writer."""
+
+import json
+
+import numpy as np
+import pytest
+from pictures import make_picture, write_pictures
+from test_generate import CUTTING, make, read_all, read_manifest
+
+from metaf2n_tf.cli import SOME_FAILED
+from metaf2n_tf.data import images
+from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.verify import check_set
+from metaf2n_tf.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def no_downloads(monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("cutting", "num_shards"), [(CUTTING, 2), (Cutting(32, 16, min_gradient=-5.0, multiscale=True), 1)]
+)
+def test_the_records_are_the_local_writers(tmp_path, cutting, num_shards):
+    folder = write_pictures(tmp_path / "pictures", [(48, 64), (40, 40), (70, 90)])
+    (folder / "broken.png").write_bytes(b"no picture")
+    images.write_rgb8(folder / "tiny.png", make_picture(31, 64, 0))
+    codes, squares, problems = [], [], []
+    for where, runner in (("local", None), ("beam", "DirectRunner")):
+        code, path = make(tmp_path, folder, where, cutting, num_shards=num_shards, runner=runner)
+        codes.append(code)
+        squares.append(sorted(square.tobytes() for square in read_all(path)))
+        shards = read_manifest(path)["shards"]
+        problems.append(sorted(reason for shard in shards for reason in {**shard["too_small"], **shard["unusable"]}))
+        check_set(path)
+        assert len(list(path.parent.iterdir())) == num_shards + 1
+    assert codes == [SOME_FAILED] * 2
+    assert squares[0] == squares[1]
+    assert problems[0] == problems[1] == [str(folder / name) for name in ("broken.png", "tiny.png")]
+    assert len(np.unique(squares[0])) > 5
+
+
+def test_a_finished_set_is_not_made_again(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", [(48, 64)])
+    _, path = make(tmp_path, folder, runner="DirectRunner")
+    before = path.stat().st_mtime_ns
+    make(tmp_path, folder, runner="DirectRunner")
+    assert path.stat().st_mtime_ns == before
+    assert json.loads(path.with_suffix(".json").read_text())["complete"]
+
+
+def test_an_unknown_runner_is_named(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", [(48, 64)])
+    with pytest.raises(UserError, match="--runner Nobody: Unexpected pipeline runner"):
+        make(tmp_path, folder, runner="Nobody")
