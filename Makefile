@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
 TORCH_PYTHON ?= python3
 
-.PHONY: demo test test-slow lint bench bench-faces clean
+.PHONY: demo test test-slow lint bench bench-faces bench-data clean
 
 demo: .venv/installed $(WEIGHTS)  ## the main job on a real photo: faces, adaptation, x4, comparison
 	$(RUN) scripts/demo.py
@@ -24,6 +24,9 @@ bench: .venv/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 
 bench-faces: .venv/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
 	$(RUN) benchmarks/faces.py --torch_python $(TORCH_PYTHON)
+
+bench-data: .venv/installed $(WEIGHTS)  ## training data beside NumPy, OpenCV and the published way of writing
+	$(RUN) benchmarks/data.py
 
 $(WEIGHTS): | .venv/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus

@@ -7,6 +7,7 @@ degradations in NumPy and OpenCV (benchmarks/numpy_chain.py). Pictures are made 
 """
 
 import dataclasses
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +20,8 @@ from children import in_child, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
+
+from metaf2n_tf.data.tfrecords.squares import crop_positions, log_gradient  # noqa: E402
 
 PICTURES, SIZE = 96, (1356, 2040)
 TASKS, PAIRS = 4, 4
@@ -41,7 +44,6 @@ def make_pictures(folder: Path, count: int) -> None:
 def write_published_way(pictures: Path, tfrecord: Path) -> None:
     """The published script's loop, one picture after the other: read, cut, measure texture, tf.train.Example, write."""
     tf = start_tensorflow()
-    from metaf2n_tf.data.tfrecords.squares import log_gradient
 
     with tf.io.TFRecordWriter(str(tfrecord)) as writer:
         for picture in sorted(pictures.iterdir()):
@@ -68,29 +70,32 @@ def start_tensorflow():
 
 def bench_writing(scratch: Path) -> None:
     """Whole commands: seconds, pictures and records a second, peak memory."""
-    script, target = str(ROOT / "scripts" / "generate_tfrecord.py"), scratch / "written"
-    print(f"{'writing':34}{'seconds':>10}{'pictures/s':>12}{'records/s':>12}{'GB':>8}")
-    baseline = [sys.executable, __file__, "--part", "write", "--part", str(scratch / "many"), "--part"]
-    seconds = {}
+    target = scratch / "written"
+    baseline = [sys.executable, __file__, *(f"--part={word}" for word in ("write", scratch / "many", target / "set"))]
+    ours = [sys.executable, str(ROOT / "scripts" / "generate_tfrecord.py"), "--output_dir", str(target)]
     runs = {
-        "published way, one thread": ("many", [*baseline, str(scratch / "baseline.tfrecord")]),
-        **{f"ours, {workers} worker(s)": ("many", ["--workers", str(workers)]) for workers in (1, 2)},
-        "ours, 2 workers, a quarter of them": ("few", ["--workers", "2"]),
+        "published way, one thread": ("many", baseline),
+        "ours, 1 worker": ("many", [*ours, "--workers", "1"]),
+        "ours, 2 workers": ("many", [*ours, "--workers", "2"]),
+        "ours, 2 workers, a quarter of them": ("few", [*ours, "--workers", "2"]),
     }
+    print(f"{'writing':36}{'seconds':>10}{'pictures/s':>12}{'records/s':>12}{'GB':>8}")
+    seconds = {}
     for title, (folder, command) in runs.items():
-        if title.startswith("ours"):
-            sources = ["--background_input", str(scratch / folder), "--output_dir", str(target), "--overwrite"]
-            command = [sys.executable, script, *sources, *command]
-        taken, memory, _ = min(measured(command) for _ in range(3))
+        if command is not baseline:
+            command = [*command, "--background_input", str(scratch / folder)]
+        measurements = []
+        for _ in range(3):
+            target.mkdir()
+            measurements.append(measured(command))
+            shutil.rmtree(target)
+        taken, memory, _ = min(measurements)
         pictures = len(list((scratch / folder).iterdir()))
-        records = pictures * 5 * 9
+        records = pictures * len(crop_positions(*SIZE, 400, 200))
         seconds[title] = taken
-        print(f"{title:34}{taken:10.2f}{pictures / taken:12.1f}{records / taken:12.0f}{memory:8.2f}", flush=True)
-    one, two = seconds["ours, 1 worker(s)"], seconds["ours, 2 worker(s)"]
-    print(
-        f"2 workers are {one / two:.2f} times as fast as 1; {seconds['published way, one thread'] / two:.2f} times as"
-    )
-    print("fast as the published way\n", flush=True)
+        print(f"{title:36}{taken:10.2f}{pictures / taken:12.1f}{records / taken:12.0f}{memory:8.2f}", flush=True)
+    published, one, two, _ = seconds.values()
+    print(f"2 workers: {one / two:.2f} times as fast as 1, {published / two:.2f} times as fast as the published way\n")
 
 
 def bench_reading(tfrecord: Path) -> None:
