@@ -27,7 +27,7 @@ def main(args: flags.FlagValues) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     runtime.select_device(args.gpu)
-    from metaf2n_tf.data import files, images, meta_batches, preview
+    from metaf2n_tf.data import files, images, meta_batch_preview, meta_batches
     from metaf2n_tf.data.tfrecords.records import open_set
     from metaf2n_tf.faces.restore_batch import make_restorer
     from metaf2n_tf.weights.load import load_weights
@@ -37,7 +37,7 @@ def main(args: flags.FlagValues) -> int:
     shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
     tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
     with meta_batches.MetaBatches(tasks, restore, shape) as batches:
-        picture = preview.draw(next(batches))
+        picture = meta_batch_preview.draw(next(batches))
     output = Path(args.output)
     files.make_folder(output.parent)
     images.write_rgb8(output, picture)

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pictures import make_picture, write_pictures
-from test_generate import CUTTING, make, read_all, read_manifest
+from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
 
 from metaf2n_tf.cli import SOME_FAILED
 from metaf2n_tf.data import images

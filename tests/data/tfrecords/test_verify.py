@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pictures import write_pictures
-from test_generate import CUTTING, make
+from training_sets import CUTTING, make, write_pictures
 
 from metaf2n_tf.cli import OK
 from metaf2n_tf.data import images

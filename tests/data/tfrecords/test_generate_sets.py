@@ -8,19 +8,16 @@ import threading
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from pictures import make_picture, write_pictures
+from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
 
 from metaf2n_tf.cli import OK, SOME_FAILED
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords import local
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
-from metaf2n_tf.data.tfrecords.records import open_set
+from metaf2n_tf.data.tfrecords.generate import Options, run
 from metaf2n_tf.data.tfrecords.sources import list_pictures
 from metaf2n_tf.data.tfrecords.squares import Cutting, cut_squares
 from metaf2n_tf.errors import UserError
 
-CUTTING = Cutting(32, 16)
 SIZES = [(48, 64), (40, 40), (32, 90), (64, 32), (33, 50)]
 
 
@@ -29,22 +26,8 @@ def folder(tmp_path):
     return write_pictures(tmp_path / "pictures", SIZES)
 
 
-def make(tmp_path, folder, where="out", cutting=CUTTING, **options):
-    path = tmp_path / where / "set.tfrecord"
-    return run([Request(path, [str(folder)], cutting)], Options(**options)), path
-
-
-def read_all(path):
-    opened = open_set(str(path))
-    return list(opened.read(tf.data.Dataset.range(opened.count)).as_numpy_iterator())
-
-
 def expected_squares(folder, cutting=CUTTING):
     return [square for path in sorted(folder.iterdir()) for square in cut_squares(path, cutting)]
-
-
-def read_manifest(path):
-    return json.loads(path.with_suffix(".json").read_text())
 
 
 def test_a_set_holds_every_square_in_order(tmp_path, folder):
