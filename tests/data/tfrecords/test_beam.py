@@ -1,6 +1,7 @@
 """Beam writes patch for patch the same records as the local writer."""
 
 import json
+import urllib.request
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from metaf2n_tf.errors import UserError
 
 @pytest.fixture(autouse=True)
 def no_downloads(monkeypatch):
+    """Beam's DirectRunner would rather fetch and use another runner."""
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    yield
+    urllib.request.install_opener(None)  # the one that it leaves knows these proxies
 
 
 @pytest.mark.parametrize(
