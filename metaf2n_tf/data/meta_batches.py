@@ -6,7 +6,7 @@ no buffer, and all draws have seeds of their own. So training resumes at any ste
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -227,6 +227,17 @@ def task_dataset(
     return tasks.batch(shape.tasks, drop_remainder=True).prefetch(1)
 
 
+def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
+    """The dataset's elements; damage is a UserError."""
+    try:
+        yield from tasks
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"the training data cannot be read: {error.message.splitlines()[0]}. Remedy: look for the damage with "
+            "scripts/generate_tfrecord.py --verify"
+        ) from error
+
+
 class MetaBatches:
     """An endless iterator of `MetaBatch`es that are made ahead of use; `close` it, or use it in a `with` block.
 
@@ -251,7 +262,7 @@ class MetaBatches:
 
     def _produce(self, tasks: tf.data.Dataset) -> None:
         try:
-            for batch in tasks:
+            for batch in _readable(tasks):
                 self._put(self._finish(batch))
                 if self._closed.is_set():
                     return
@@ -273,14 +284,13 @@ class MetaBatches:
 
         Raises:
           UserError: a record is damaged.
+          StopIteration: after `close`.
         """
+        if self._closed.is_set():
+            raise StopIteration
         item = self._ready.get()
-        if isinstance(item, tf.errors.DataLossError | tf.errors.InvalidArgumentError):
-            raise UserError(
-                f"the training data cannot be read: {item.message.splitlines()[0]}. Remedy: look for the damage with "
-                "scripts/generate_tfrecord.py --verify"
-            ) from item
         if isinstance(item, Exception):
+            self._ready.put(item)  # nothing else comes: whoever asks again is told again
             raise item
         return item
 
