@@ -26,7 +26,7 @@ flags.DEFINE_float(
 flags.DEFINE_bool("multiscale", False, "Also crops of backgrounds at 0.75, 0.5, 1/3 and with a shortest side of 400.")
 flags.DEFINE_integer("num_shards", 1, "Files a set.", lower_bound=1)
 flags.DEFINE_integer("workers", None, "Threads. Default: one a CPU core.", lower_bound=1)
-flags.DEFINE_integer("limit", 0, "Use only the first so many pictures of each input; 0 for all.", lower_bound=0)
+flags.DEFINE_integer("limit", 0, "Use only the first so many pictures of a set; 0 for all.", lower_bound=0)
 flags.DEFINE_bool("overwrite", False, "Make sets anew that are already there.")
 flags.DEFINE_string("runner", None, "Run on Apache Beam with this runner, like DirectRunner.")
 flags.DEFINE_multi_string("runner_option", [], "Option for the runner, like --runner_option=--project=NAME.")

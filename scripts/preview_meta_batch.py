@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import config
 from metaf2n_tf import cli, runtime
+from metaf2n_tf.errors import UserError
 
 flags.DEFINE_string("faces", config.TFRECORD_PATH0, "TFRecord set of whole faces.")
 flags.DEFINE_string("backgrounds", config.TFRECORD_PATH1, "TFRecord set of backgrounds.")
@@ -32,12 +33,13 @@ def main(args: flags.FlagValues) -> int:
     from metaf2n_tf.faces.restore_batch import make_restorer
     from metaf2n_tf.weights.load import load_weights
 
+    if (config.WIDTH, config.WIDTH1, config.CHANNEL) != (config.HEIGHT, config.HEIGHT1, 3):
+        raise UserError("config.py: patches are squares of 3 channels: WIDTH = HEIGHT, WIDTH1 = HEIGHT1, CHANNEL = 3")
     faces, backgrounds = open_set(args.faces), open_set(args.backgrounds)
     restore = make_restorer(args.restorer, faces.side, lambda: load_weights(args.model_dir).sr)
     shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
     tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
-    with meta_batches.MetaBatches(tasks, restore, shape) as batches:
-        picture = meta_batch_preview.draw(next(batches))
+    picture = meta_batch_preview.draw(meta_batches.finish_batch(next(iter(tasks)), restore, shape))
     output = Path(args.output)
     files.make_folder(output.parent)
     images.write_rgb8(output, picture)

@@ -124,7 +124,7 @@ def _decode(path: Path) -> _Decoded:
                 levels = _decode_16bit(path, image) if _bits(image, head) == 16 else _decode_8bit(image)
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders of damaged files raise anything
         reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
         raise UserError(f"{path}: not a readable picture ({reason})") from error
     return _Decoded(_ORIENT.get(orientation, _ORIENT[1])(levels), icc, exif_bytes)

@@ -22,8 +22,8 @@ def draw(batch: MetaBatch) -> np.ndarray:
     side = max(pictures.shape[2] for pictures in levels.values())
     columns = []
     for pictures in levels.values():
-        times = side // pictures.shape[2]
-        pictures = pictures.repeat(times, axis=2).repeat(times, axis=3)
+        nearest = np.arange(side) * pictures.shape[2] // side
+        pictures = pictures[:, :, nearest][:, :, :, nearest]
         columns.append(np.pad(pictures, ((0, 0), (0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=255))
     titles = np.hstack([_titled(name, column.shape[3]) for name, column in zip(_ORDER, columns, strict=True)])
     blocks = []

@@ -5,6 +5,7 @@ no buffer, and all draws have seeds of their own. So training resumes at any ste
 """
 
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from metaf2n_tf.errors import UserError
 MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
 MAX_FACE_CROPS = 6  # the last is taken whatever it shows
 _FOREVER = 2**62
+_SHUFFLE_ROUNDS = 12
+_LAST_SECONDS = 5.0
 
 # LQ faces, uint8 (N, s, s, 3), to restored faces, uint8 (N, 4s, 4s, 3); a function of tensors.
 BatchRestorer = Callable[[tf.Tensor], tf.Tensor]
@@ -175,7 +178,10 @@ def _shuffled(count: int, first: int, seed: int) -> tf.data.Dataset:
     """Positions in a set, forever from the `first` one on: every epoch has an order of its own and leaves none out."""
 
     def position(index: tf.Tensor) -> tf.Tensor:
-        return tf.random.experimental.index_shuffle(index % count, tf.stack([seed, index // count]), count - 1)
+        # The cipher takes few bits of its key and, at its default of 4 rounds, leaves the orders of similar keys alike.
+        epoch = tf.random.fold_in(tf.constant([seed, 1], tf.int64), index // count)
+        key = tf.random.stateless_uniform([3], epoch, 0, 2**31 - 1, tf.int32)
+        return tf.raw_ops.RandomIndexShuffle(index=index % count, seed=key, max_index=count - 1, rounds=_SHUFFLE_ROUNDS)
 
     return tf.data.Dataset.range(first, _FOREVER).map(position)
 
@@ -227,13 +233,17 @@ def task_dataset(
     return tasks.batch(shape.tasks, drop_remainder=True).prefetch(1)
 
 
+def _reason(error: tf.errors.OpError) -> str:
+    return re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])
+
+
 def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
     """The dataset's elements; damage is a UserError."""
     try:
         yield from tasks
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    except tf.errors.OpError as error:
         raise UserError(
-            f"the training data cannot be read: {error.message.splitlines()[0]}. Remedy: look for the damage with "
+            f"the training data cannot be read: {_reason(error)}. Remedy: look for the damage with "
             "scripts/generate_tfrecord.py --verify"
         ) from error
 
@@ -242,7 +252,7 @@ class MetaBatches:
     """An endless iterator of `MetaBatch`es that are made ahead of use; `close` it, or use it in a `with` block.
 
     Reading and degrading run in tf.data; restoring and cutting are one compiled function, on the accelerator if there
-    is one, called from a thread that waits for room and not for Python.
+    is one, called from a thread of its own.
     """
 
     def __init__(self, tasks: tf.data.Dataset, restore: BatchRestorer, shape: Shape, ahead: int = 2):
@@ -266,6 +276,9 @@ class MetaBatches:
                 self._put(self._finish(batch))
                 if self._closed.is_set():
                     return
+            self._put(StopIteration())
+        except tf.errors.InvalidArgumentError as error:
+            self._put(UserError(_reason(error)))
         except Exception as error:  # it is the reader's to handle
             self._put(error)
 
@@ -283,8 +296,8 @@ class MetaBatches:
         """The next batch.
 
         Raises:
-          UserError: a record is damaged.
-          StopIteration: after `close`.
+          UserError: a record is damaged, or the restorer's output is not finite.
+          StopIteration: after `close`, or when the tasks are at an end.
         """
         if self._closed.is_set():
             raise StopIteration
@@ -295,9 +308,9 @@ class MetaBatches:
         return item
 
     def close(self) -> None:
-        """Stop making batches."""
+        """Stop making batches; one that is being made is not waited for long."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(_LAST_SECONDS)
 
     def __enter__(self) -> "MetaBatches":
         return self

@@ -14,6 +14,8 @@ from metaf2n_tf.faces.choose import Choice, choose
 from metaf2n_tf.networks import gpen, rrdbnet
 from metaf2n_tf.weights.face_networks import load_gpen
 
+_NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
+
 SrWeights = Callable[[], Mapping[str, np.ndarray]]
 
 
@@ -33,7 +35,7 @@ def restore_with_gpen(params: gpen.Params) -> BatchRestorer:
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
         images = (enlarge(lq) / 255.0 - 0.5) / 0.5
-        restored = gpen.forward(params, images) * 0.5 + 0.5
+        restored = tf.debugging.check_numerics(gpen.forward(params, images), _NOT_FINITE) * 0.5 + 0.5
         return tf.cast(tf.clip_by_value(restored, 0.0, 1.0) * 255.0, tf.uint8)
 
     return restore

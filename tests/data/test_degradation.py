@@ -118,6 +118,88 @@ def test_kernels_are_of_the_published_sizes_and_kinds(draws):
         assert_rate(sizes == size, 1 / 8)
 
 
+@pytest.fixture(scope="module")
+def kernel_draws():
+    """The arguments that many kernels are made with, by stage: `[{name: (N,)}, {name: (N,)}]`, and of sinc filters."""
+    blurs, sincs = [], []
+    names = ("size", "sigma_x", "sigma_y", "theta", "beta", "plateau")
+
+    def record(made, names, arguments):
+        made.append({name: value.numpy() for name, value in zip(names, arguments, strict=True)})
+        return tf.zeros([21, 21])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(degradation, "bivariate", lambda *arguments: record(blurs, names, arguments))
+        patch.setattr(degradation, "circular_lowpass", lambda *arguments: record(sincs, ("size", "cutoff"), arguments))
+        for seed in range(400):
+            draw_parameters(tf.constant([seed, 9]))
+
+    def gather(drawn):
+        return {name: np.array([one[name] for one in drawn]) for name in drawn[0]}
+
+    return [gather(blurs[0::2]), gather(blurs[1::2])], [gather(sincs[which::3]) for which in range(3)]
+
+
+def assert_spread(values, low, high):
+    """Uniform between two numbers, by its mean, and near both ends."""
+    reach = high - low
+    assert low <= values.min()
+    assert values.max() <= high
+    assert abs(values.mean() - (low + high) / 2) < 5 * reach / np.sqrt(12 * len(values))
+    assert np.ptp(values) > reach * (1 - 10 / len(values))
+
+
+def test_blur_kernels_are_drawn_as_published(kernel_draws):
+    for drawn, top in zip(kernel_draws[0], (3.0, 1.5), strict=True):
+        for size in degradation.KERNEL_SIZES:
+            assert_rate(drawn["size"] == size, 1 / 8)
+        isotropic, plateau = drawn["theta"] == 0, drawn["plateau"]
+        gaussian = (drawn["beta"] == 1) & ~plateau
+        generalized = ~gaussian & ~plateau
+        for kind, of_isotropic, of_anisotropic in (
+            (gaussian, 0.45, 0.25),
+            (generalized, 0.12, 0.03),
+            (plateau, 0.12, 0.03),
+        ):
+            assert_rate(kind & isotropic, of_isotropic)
+            assert_rate(kind & ~isotropic, of_anisotropic)
+        assert_spread(drawn["sigma_x"], 0.2, top)
+        assert_spread(drawn["sigma_y"][~isotropic], 0.2, top)
+        np.testing.assert_array_equal(drawn["sigma_x"][isotropic], drawn["sigma_y"][isotropic])
+        assert_spread(drawn["theta"][~isotropic], -np.pi, np.pi)
+        beta = drawn["beta"][generalized]
+        assert_rate(beta < 1, 0.5)
+        assert_spread(beta[beta < 1], 0.5, 1)
+        assert_spread(beta[beta > 1], 1, 4)
+        beta = drawn["beta"][plateau]
+        assert_rate(beta == 1, 0.5)
+        assert_spread(beta[beta > 1], 1, 2)
+
+
+def test_sinc_cutoffs_are_drawn_as_published(kernel_draws):
+    *stages, final = kernel_draws[1]
+    for drawn in stages:
+        small = drawn["size"] < 13
+        assert_spread(drawn["cutoff"][small], np.pi / 3, np.pi)
+        assert_spread(drawn["cutoff"][~small], np.pi / 5, np.pi)
+    assert_spread(final["cutoff"], np.pi / 3, np.pi)
+    assert_rate(final["size"] == 21, 1 / 8)
+
+
+def test_strength_and_colour_of_noise_are_drawn_as_published(golden):
+    arrays, meta = golden("noise")
+    image = tf.constant(np.repeat(arrays["image_mid"].transpose(0, 3, 1, 2), 1000, axis=0))
+    for expected, gaussian in zip(meta["random_wrappers"], (True, False), strict=True):
+        noisy = degradation._add_noise(image, STAGES[0], tf.constant(gaussian), tf.constant([4, 5])).numpy()
+        noise = np.float64(noisy - image.numpy())
+        assert_rate(np.median(np.abs(noise[:, 0] - noise[:, 1]), axis=(1, 2)) < 1e-6, 0.4)
+        squares = np.square(noise).mean(axis=(1, 2, 3))
+        published = expected["mean_square"]
+        error = np.hypot(squares.std() / np.sqrt(len(squares)), published["se"])
+        clipped = 0 if gaussian else 0.1 * published["value"]  # of strong Poisson noise some is cut off here
+        assert abs(squares.mean() - published["value"]) <= 5 * error + clipped
+
+
 def test_the_first_stage_blurs_more(draws):
     def median_width(kernels):
         blurs = kernels[(kernels >= 0).all(axis=(1, 2))]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from metaf2n_tf.data import meta_batches
+from metaf2n_tf.data.degradation import SMALLEST, STAGES, degrade, draw_parameters
 from metaf2n_tf.data.meta_batches import MetaBatches, Shape, choose_corners, make_task, task_dataset
 from metaf2n_tf.data.operations.usm import sharpen
 from metaf2n_tf.data.tfrecords.encode import encode_records
@@ -104,7 +105,7 @@ def _place(patch, squares):
 def test_every_patch_of_a_pair_is_cut_at_one_place_and_flipped_together(sets, batches):
     faces, backgrounds = sets[1]
     sharp = sharpen(tf.constant(np.float32(backgrounds / 255).transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
-    flips = []
+    flips, correlations = [], []
     for batch in batches:
         for task, pair in np.ndindex(2, 3):
             one = {name: tensor[task, pair] for name, tensor in batch._asdict().items()}
@@ -115,10 +116,12 @@ def test_every_patch_of_a_pair_is_cut_at_one_place_and_flipped_together(sets, ba
             flips.append(flipped)
             for lq, hq in (("inputa", "labela_gt"), ("inputb", "labelb_nousm")):
                 small = tf.nn.avg_pool2d(one[hq][None], 4, 4, "VALID").numpy()[0]
-                assert np.corrcoef(small.ravel(), one[lq].ravel())[0, 1] > 0.5
+                correlations.append(np.corrcoef(small.ravel(), one[lq].ravel())[0, 1])
             enlarged = one["labela"].reshape(10, 4, 10, 4, 3).mean(axis=(1, 3))
             np.testing.assert_allclose(enlarged[2:-2, 2:-2], one["inputa"][2:-2, 2:-2], atol=0.15)
+    assert np.median(correlations) > 0.6  # of pictures with nothing in common it is about 0
     assert 4 < sum(flips) < 20
+    assert any(0 < task.sum() < 3 for task in np.reshape(flips, (-1, 3)))  # a coin for each pair, not for the task
 
 
 def test_an_epoch_leaves_no_record_out(sets):
@@ -135,6 +138,21 @@ def test_the_order_is_shuffled_over_the_whole_set():
     order = np.array(list(meta_batches._shuffled(5000, 0, 3).take(5000).as_numpy_iterator()))
     assert abs(np.corrcoef(order, np.arange(5000))[0, 1]) < 0.05
     assert np.abs(np.diff(order)).mean() > 1000
+
+
+def test_orders_of_epochs_and_seeds_have_nothing_in_common():
+    """Also far apart: the shuffling cipher takes only the low bits of its key."""
+    count = 5000
+
+    def order(epoch, seed):
+        places = meta_batches._shuffled(count, epoch * count, seed).take(count)
+        return np.fromiter(places.as_numpy_iterator(), np.int64)
+
+    first = order(0, 0)
+    for epoch, seed in ((1, 0), (2, 0), (256, 0), (512, 0), (0, 1), (0, 2), (0, 256)):
+        other = order(epoch, seed)
+        assert abs(np.corrcoef(first, other)[0, 1]) < 5 / np.sqrt(count), (epoch, seed)
+        assert (first == other).sum() < 12
 
 
 def test_a_task_has_one_set_of_parameters_and_each_picture_its_own_noise(monkeypatch):
@@ -203,11 +221,19 @@ def test_sizes_that_do_not_go_together(sets, tmp_path):
             task_dataset(open_set(str(path)), backgrounds, SHAPE)
 
 
-def test_the_smallest_squares_survive_the_strongest_shrinking(sets):
-    (faces, backgrounds), _ = sets
-    shape = Shape(1, 1, 40, 64)
-    for batch in itertools.islice(task_dataset(faces, backgrounds, shape), 40):
-        assert batch.lq_faces.shape == (1, 1, 20, 20, 3)
+def test_the_smallest_squares_survive_the_strongest_shrinking():
+    planes = tf.zeros([1, 3, SMALLEST, SMALLEST])
+    drawn = draw_parameters(tf.constant([0, 0]))
+    first = drawn.first._replace(scale=tf.constant(STAGES[0].resize_range[0], tf.float64))
+    second = drawn.second._replace(scale=tf.constant(STAGES[1].resize_range[0], tf.float64), blurred=tf.constant(True))
+    lq = degrade(planes, drawn._replace(first=first, second=second), tf.constant([0, 0]))
+    assert lq.shape == (1, 3, SMALLEST // 4, SMALLEST // 4)
+
+
+def test_batches_end_with_the_tasks(sets):
+    with MetaBatches(task_dataset(*sets[0], SHAPE).take(2), ENLARGE, SHAPE) as batches:
+        assert len(list(batches)) == 2
+        assert list(batches) == []
 
 
 def test_damaged_training_data_is_one_line(tmp_path, sets):

@@ -5,6 +5,8 @@ requirements-beam.txt. Beam shares the records out over the shards as it likes, 
 """
 
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import encode, manifest, shards
+from metaf2n_tf.data.tfrecords.local import no_squares
 from metaf2n_tf.data.tfrecords.manifest import Manifest, Shard
 from metaf2n_tf.data.tfrecords.squares import Cutting, TooSmall, cut_squares
 from metaf2n_tf.errors import UserError
@@ -31,13 +34,24 @@ def _encode_squares(picture: str, cutting: Cutting):  # Beam would take a return
         yield beam.pvalue.TaggedOutput(_PROBLEMS, json.dumps([kind, picture, str(error)]))
 
 
-def _read_problems(written: Sequence[Path]) -> dict[str, dict[str, str]]:
+def _run(runner: str, runner_options: Sequence[str], cutting: Cutting, pictures: Sequence[str], sink, problems) -> None:
+    with beam.Pipeline(runner, PipelineOptions(list(runner_options))) as pipeline:
+        squares = (
+            pipeline
+            | "pictures" >> beam.Create(pictures)
+            | "share out" >> beam.Reshuffle()
+            | "cut" >> beam.FlatMap(_encode_squares, cutting).with_outputs(_PROBLEMS, main="squares")
+        )
+        _ = squares.squares | "write" >> sink
+        _ = squares[_PROBLEMS] | "write problems" >> problems
+
+
+def _read_problems(folder: Path) -> dict[str, dict[str, str]]:
     problems = {"too_small": {}, "unusable": {}}
-    for path in written:
+    for path in sorted(folder.iterdir()):
         for line in path.read_text().splitlines():
             kind, picture, reason = json.loads(line)
             problems[kind][picture] = reason
-        path.unlink()
     return problems
 
 
@@ -48,44 +62,39 @@ def _describe(path: Path, record_bytes: int) -> Shard:
 
 def write_set(
     tfrecord: Path, pictures: Sequence[str], wanted: Manifest, runner: str, runner_options: Sequence[str]
-) -> Manifest:
+) -> None:
     """Write the shards of a set and its manifest; nothing appears under its final name before all is done.
 
     Args:
       tfrecord: the set's name.
       pictures: what it is made of.
-      wanted: what is to be made.
+      wanted: what is to be made, to which the shards are added.
       runner: Beam's name of it, like `DirectRunner`.
       runner_options: its flags.
 
     Raises:
-      UserError: no such runner or options.
+      UserError: there are no squares, no such runner or options, or the run failed.
     """
-    stem, suffix = shards.split_name(str(tfrecord))
-    one = wanted.num_shards == 1
-    problems = tfrecord.with_name(f".{tfrecord.stem}.problems")
-    try:
-        pipeline = beam.Pipeline(runner, PipelineOptions(list(runner_options)))
-    except (ValueError, ImportError) as error:
-        raise UserError(f"--runner {runner}: {error}") from None
-    with pipeline:
-        squares = (
-            pipeline
-            | "pictures" >> beam.Create(pictures)
-            | "share out" >> beam.Reshuffle()
-            | "cut" >> beam.FlatMap(_encode_squares, wanted.cutting).with_outputs(_PROBLEMS, main="squares")
-        )
-        _ = squares.squares | "write" >> beam.io.WriteToTFRecord(
-            stem,
-            file_name_suffix=suffix,
-            num_shards=wanted.num_shards,
-            shard_name_template="" if one else "-SSSSS-of-NNNNN",
-        )
-        _ = squares[_PROBLEMS] | "write problems" >> beam.io.WriteToText(str(problems))
+    stem, suffix = shards.split_name(os.path.abspath(tfrecord))
+    template = "" if wanted.num_shards == 1 else "-SSSSS-of-NNNNN"
+    sink = beam.io.WriteToTFRecord(
+        stem, file_name_suffix=suffix, num_shards=wanted.num_shards, shard_name_template=template
+    )
+    with tempfile.TemporaryDirectory(prefix=".problems-", dir=os.path.abspath(tfrecord.parent)) as scratch:
+        problems = beam.io.WriteToText(os.path.join(scratch, "part"))
+        try:
+            places = [os.path.abspath(picture) for picture in pictures]
+            _run(runner, runner_options, wanted.cutting, places, sink, problems)
+        except (Exception, SystemExit) as error:  # a runner may raise anything, and leaves at a wrong option
+            reason = (str(error).strip().splitlines() or [""])[0]
+            raise UserError(f"--runner {runner}: {type(error).__name__}: {reason}") from None
+        found = _read_problems(Path(scratch))
     record_bytes = encode.encode_records([np.empty((wanted.cutting.size,) * 2 + (3,), np.uint8)]).nbytes
-    paths = shards.shard_paths(str(tfrecord), wanted.num_shards)
-    wanted.shards = [_describe(Path(path), record_bytes) for path in paths]
-    found = _read_problems(sorted(tfrecord.parent.glob(f"{problems.name}-*")))
+    paths = [Path(path) for path in shards.shard_paths(str(tfrecord), wanted.num_shards)]
+    wanted.shards = [_describe(path, record_bytes) for path in paths]
     wanted.shards[0].too_small, wanted.shards[0].unusable = found["too_small"], found["unusable"]
+    if not wanted.count:
+        for path in paths:
+            path.unlink()
+        raise no_squares(tfrecord, [*found["too_small"].values(), *found["unusable"].values()])
     manifest.write(tfrecord, wanted)
-    return wanted

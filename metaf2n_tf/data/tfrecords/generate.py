@@ -1,6 +1,9 @@
 """Make the training sets: which pictures, what is there already, who writes them, what became of them."""
 
-from collections.abc import Sequence
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from absl import logging
 
 from metaf2n_tf.cli import OK, SOME_FAILED, say
 from metaf2n_tf.data import files
-from metaf2n_tf.data.tfrecords import local, manifest, sources
+from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
 from metaf2n_tf.data.tfrecords.manifest import Manifest
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.errors import UserError
@@ -27,8 +30,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Options:
-    """num_shards: files a set; workers: threads; limit: pictures a set, 0 for all; overwrite: make sets anew;
-    runner: of Apache Beam, None for this process; runner_options: for it, like `--project=...`.
+    """How sets are made.
+
+    num_shards: files a set; workers: threads; limit: pictures a set, 0 for all; overwrite: make sets anew, and remove
+    what they take the place of; runner: of Apache Beam, None for this process; runner_options: for it, like
+    `--project=...`.
     """
 
     num_shards: int = 1
@@ -39,31 +45,54 @@ class Options:
     runner_options: Sequence[str] = ()
 
 
-def _remove(tfrecord: Path, earlier: Manifest | None) -> None:
-    manifest.place(tfrecord).unlink(missing_ok=True)
-    for shard in [tfrecord.name, *(shard.file for shard in (earlier.shards if earlier else []))]:
-        (tfrecord.parent / shard).unlink(missing_ok=True)
+@dataclass(frozen=True)
+class _Plan:
+    """A set to make: of which pictures, and its manifest with the shards that are finished."""
+
+    request: Request
+    pictures: Sequence[str]
+    wanted: Manifest
+
+    def others(self, planned: bool = False) -> list[Path]:
+        """Files that lie there under the set's name and are none of its own; planned: those, too."""
+        tfrecord = self.request.tfrecord
+        own = set() if planned else set(shards.shard_paths(tfrecord.name, self.wanted.num_shards))
+        return [
+            path for path in sorted(tfrecord.parent.iterdir()) if path.name not in own and shards.is_of(path, tfrecord)
+        ]
 
 
-def _read_earlier(request: Request, wanted: Manifest, overwrite: bool) -> Manifest | None:
-    """What an earlier run left of the same set."""
-    tfrecord = request.tfrecord
-    if overwrite:
-        try:
-            earlier = manifest.read(tfrecord)
-        except UserError:
-            earlier = None
-        _remove(tfrecord, earlier)
-        return None
-    earlier = manifest.read(tfrecord)
-    if earlier is None and tfrecord.exists():
-        raise UserError(f"{tfrecord}: exists, and was not made here. Remedy: --overwrite, or another --output_dir")
-    if earlier is not None and not earlier.is_of(wanted):
-        raise UserError(
-            f"{tfrecord}: exists, made of other pictures or with other settings. Remedy: --overwrite, or another "
-            "--output_dir"
-        )
-    return earlier
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock ends with the process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"{folder}: another run is writing there") from None
+    finally:
+        os.close(descriptor)
+
+
+def _plan(request: Request, options: Options) -> _Plan:
+    """What is to be done, and what of it is done. Raises a UserError where another set lies in the way."""
+    pictures = sources.list_pictures(request.inputs, options.limit)
+    if options.num_shards > len(pictures):
+        raise UserError(f"--num_shards {options.num_shards}: more than there are pictures ({len(pictures)})")
+    described = {"inputs": list(request.inputs), "pictures": len(pictures), "sha256": sources.digest(pictures)}
+    plan = _Plan(request, pictures, Manifest(request.cutting, described, options.num_shards))
+    if options.overwrite:
+        return plan
+    earlier = manifest.read(request.tfrecord)
+    remedy = "Remedy: --overwrite, or another --output_dir"
+    if earlier is None and plan.others(planned=True):
+        raise UserError(f"{request.tfrecord}: exists, and was not made here. {remedy}")
+    if earlier is not None and (not earlier.is_of(plan.wanted) or plan.others()):
+        raise UserError(f"{request.tfrecord}: exists, made of other pictures or with other settings. {remedy}")
+    if earlier is not None:
+        plan.wanted.shards = [shard for shard in earlier.shards if shard.is_in(request.tfrecord.parent)]
+    return plan
 
 
 def _report(request: Request, made: Manifest) -> int:
@@ -80,33 +109,32 @@ def _report(request: Request, made: Manifest) -> int:
     return SOME_FAILED if made.problems("unusable") else OK
 
 
-def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: Options) -> Manifest:
+def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: Options) -> None:
     if options.runner is None:
-        return local.write_set(tfrecord, pictures, wanted, options.workers)
-    logging.set_verbosity(logging.WARNING)
+        local.write_set(tfrecord, pictures, wanted, options.workers)
+        return
+    logging.set_verbosity(logging.WARNING)  # Beam tells of every step
     try:
         from metaf2n_tf.data.tfrecords import beam
     except ImportError as error:
         raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
-    return beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options)
+    beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options)
 
 
-def _make(request: Request, options: Options) -> int:
-    pictures = sources.list_pictures(request.inputs, options.limit)
-    if options.num_shards > len(pictures):
-        raise UserError(f"--num_shards {options.num_shards}: more than there are pictures ({len(pictures)})")
-    described = {"inputs": list(request.inputs), "pictures": len(pictures), "sha256": sources.digest(pictures)}
-    wanted = Manifest(request.cutting, described, options.num_shards)
-    earlier = _read_earlier(request, wanted, options.overwrite)
-    if earlier is not None:
-        wanted.shards = [shard for shard in earlier.shards if shard.is_in(request.tfrecord.parent)]
-    made = wanted if wanted.complete else _write(request.tfrecord, pictures, wanted, options)
-    if not made.count:
-        _remove(request.tfrecord, made)
-    code = _report(request, made)
-    if not made.count:
-        raise UserError(f"{request.tfrecord}: none of the pictures gave a square, so there is no such file")
-    return code
+def _make(plan: _Plan, options: Options) -> int:
+    tfrecord, wanted = plan.request.tfrecord, plan.wanted
+    if not wanted.complete:
+        described = manifest.place(tfrecord)
+        if not described.exists():  # so that what a killed run leaves is known to be ours
+            manifest.write(tfrecord, wanted)
+        try:
+            _write(tfrecord, plan.pictures, wanted, options)
+        finally:
+            if not wanted.count and not plan.others(planned=True):
+                described.unlink(missing_ok=True)
+        for path in plan.others():
+            path.unlink()
+    return _report(plan.request, wanted)
 
 
 def run(requests: Sequence[Request], options: Options) -> int:
@@ -117,6 +145,12 @@ def run(requests: Sequence[Request], options: Options) -> int:
     """
     if not requests:
         raise UserError("nothing to do: give --background_input, --face_input or both")
-    for request in requests:
-        files.make_folder(request.tfrecord.parent)
-    return max([_make(request, options) for request in requests])
+    try:
+        with contextlib.ExitStack() as locks:
+            for folder in {request.tfrecord.parent for request in requests}:
+                files.make_folder(folder)
+                locks.enter_context(_alone_in(folder))
+            plans = [_plan(request, options) for request in requests]
+            return max([_make(plan, options) for plan in plans])
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None

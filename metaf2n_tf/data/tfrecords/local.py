@@ -63,7 +63,13 @@ def map_in_order(function: Callable, items: Iterable, workers: int) -> Iterator:
                 waiting.cancel()
 
 
-def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result], progress: tqdm) -> Shard:
+def no_squares(path: Path, reasons: Sequence[str]) -> UserError:
+    """The error that a set without any square is."""
+    first = f"; the first: {reasons[0]}" if reasons else ""
+    return UserError(f"{path}: none of the pictures gave a square, so it was not written{first}")
+
+
+def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result], progress: tqdm, alone: bool) -> Shard:
     shard, sha256, cached = Shard(path.name, 0, 0, ""), hashlib.sha256(), 0
     with files.replacing(path) as part, part.open("wb") as stream:
         for picture in pictures:
@@ -81,21 +87,23 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
             if result.unusable is not None:
                 shard.unusable[picture] = result.unusable
             progress.update()
+        if alone and not shard.records:
+            raise no_squares(path, [*shard.too_small.values(), *shard.unusable.values()])
     shard.sha256 = sha256.hexdigest()
     return shard
 
 
-def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> Manifest:
+def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> None:
     """Write the shards of a set that are not there yet, and its manifest after each of them.
 
     Args:
       tfrecord: the set's name; of several shards, each has a name made of it.
       pictures: each shard holds the next part of them, so that the shards, one after the other, are the single file.
-      wanted: what is to be made; `shards`: those finished earlier.
+      wanted: what is to be made; `shards`: those finished earlier, to which the others are added.
       workers: threads.
 
     Raises:
-      UserError: the disk is full, or the place cannot be written to.
+      UserError: there are no squares, the disk is full, or the place cannot be written to.
     """
     total = wanted.num_shards
     shards = {shard.file: shard for shard in wanted.shards}
@@ -110,11 +118,14 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
     try:
         with tqdm(desc=tfrecord.name, unit="picture", total=len(waiting)) as progress:
             for path, part in parts.items():
-                shards[path.name] = _write_shard(path, part, results, progress)
+                shards[path.name] = _write_shard(path, part, results, progress, alone=total == 1)
                 wanted.shards = [shards[path.name] for path in paths if path.name in shards]
                 manifest.write(tfrecord, wanted)
     except OSError as error:
         raise UserError(f"{tfrecord}: cannot be written: {error.strerror}") from None
     finally:
         results.close()
-    return wanted
+    if not wanted.count:
+        for path in paths:
+            path.unlink()
+        raise no_squares(tfrecord, [*wanted.problems("too_small").values(), *wanted.problems("unusable").values()])

@@ -38,7 +38,8 @@ class Manifest:
 
     def is_of(self, other: "Manifest") -> bool:
         """Whether both are of the same pictures, cut and shared out the same way."""
-        return (self.cutting, self.sources, self.num_shards) == (other.cutting, other.sources, other.num_shards)
+        mine, others = ((one.cutting, one.sources.get("sha256"), one.num_shards) for one in (self, other))
+        return mine == others
 
     @property
     def count(self) -> int:

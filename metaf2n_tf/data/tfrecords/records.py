@@ -35,7 +35,10 @@ def find_shards(path: str) -> list[str]:
     if tf.io.gfile.exists(path):
         return [path]
     stem, suffix = split_name(path)
-    found = sorted(tf.io.gfile.glob(f"{stem}-?????-of-?????{suffix}"))
+    folder, slash, name = stem.rpartition("/")
+    named = re.compile(re.escape(name) + r"-\d{5}-of-\d{5}" + re.escape(suffix))
+    inside = tf.io.gfile.listdir(folder or slash or ".") if tf.io.gfile.isdir(folder or slash or ".") else []
+    found = sorted(folder + slash + entry for entry in inside if named.fullmatch(entry))
     if not found:
         raise UserError(f"{path}: no such TFRecord set. Remedy: make it with scripts/generate_tfrecord.py")
     counts = {int(match[1]) for match in (_SHARD.search(split_name(shard)[0]) for shard in found) if match}

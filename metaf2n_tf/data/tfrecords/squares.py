@@ -55,7 +55,7 @@ def scaled_sizes(height: int, width: int) -> list[tuple[int, int]]:
         sizes.append((int(SHORTEST_SIDE * (height / width)), SHORTEST_SIDE))
     else:
         sizes.append((SHORTEST_SIDE, int(SHORTEST_SIDE * (width / height))))
-    return sorted({size for size in sizes if size < (height, width)}, reverse=True)
+    return sorted({size for size in sizes if min(size) < min(height, width)}, reverse=True)
 
 
 def _resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:

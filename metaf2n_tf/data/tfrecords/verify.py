@@ -11,6 +11,7 @@ from tqdm import tqdm
 from metaf2n_tf.cli import OK, say
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.tfrecords import manifest, records
+from metaf2n_tf.data.tfrecords.manifest import Manifest
 from metaf2n_tf.errors import UserError
 
 _BATCH = 64
@@ -18,15 +19,9 @@ _SHOWN = 48
 _THUMBNAIL = 128
 
 
-def _check_manifest(tfrecord: Path, opened: records.RecordSet) -> str:
-    described = manifest.read(tfrecord)
+def _check_manifest(tfrecord: Path, described: Manifest | None, opened: records.RecordSet) -> str:
     if described is None:
         return "no .json beside it"
-    if not described.complete:
-        raise UserError(
-            f"{tfrecord}: {len(described.shards)} of {described.num_shards} files are finished. Remedy: run the "
-            "command that makes it again"
-        )
     if described.count != opened.count or described.cutting.size != opened.side:
         raise UserError(
             f"{tfrecord}: holds {opened.count} squares of {opened.side} pixels, its .json says {described.count} of "
@@ -47,6 +42,12 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
     Raises:
       UserError: it is damaged, cut off, or not what its manifest says.
     """
+    described = manifest.read(tfrecord)
+    if described is not None and not described.complete:
+        raise UserError(
+            f"{tfrecord}: {len(described.shards)} of {described.num_shards} files are finished. Remedy: run the "
+            "command that makes it again"
+        )
     opened = records.open_set(str(tfrecord))
     for shard, expected in zip(opened.shards, opened.counts, strict=True):
         seen = 0
@@ -65,7 +66,7 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
             progress.close()
         if seen != expected:
             raise UserError(f"{shard}: {seen} records where there is room for {expected}")
-    return opened, _check_manifest(tfrecord, opened)
+    return opened, _check_manifest(tfrecord, described, opened)
 
 
 def contact_sheet(opened: records.RecordSet, seed: int = 0) -> np.ndarray:

@@ -12,8 +12,8 @@ from training_sets import CUTTING, make, make_picture, read_all, read_manifest, 
 
 from metaf2n_tf.cli import OK, SOME_FAILED
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords import local
-from metaf2n_tf.data.tfrecords.generate import Options, run
+from metaf2n_tf.data.tfrecords import local, manifest
+from metaf2n_tf.data.tfrecords.generate import Options, Request, _alone_in, run
 from metaf2n_tf.data.tfrecords.sources import list_pictures
 from metaf2n_tf.data.tfrecords.squares import Cutting, cut_squares
 from metaf2n_tf.errors import UserError
@@ -76,11 +76,11 @@ def test_an_interrupted_run_leaves_whole_shards_only(tmp_path, folder, monkeypat
     finished = itertools.count()
     real = local._write_shard
 
-    def interrupted(path, pictures, results, progress):
+    def interrupted(path, pictures, results, *rest, **options):
         if next(finished) == 2:
             next(results)
             raise KeyboardInterrupt
-        return real(path, pictures, results, progress)
+        return real(path, pictures, results, *rest, **options)
 
     monkeypatch.setattr(local, "_write_shard", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -136,11 +136,95 @@ def test_a_small_picture_alone_is_no_failure(tmp_path, folder):
     assert make(tmp_path, folder)[0] == OK
 
 
-def test_no_squares_no_set(tmp_path):
-    folder = write_pictures(tmp_path / "pictures", [(20, 20)])
-    with pytest.raises(UserError, match="none of the pictures gave a square"):
-        make(tmp_path, folder)
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_no_squares_no_set(tmp_path, num_shards):
+    folder = write_pictures(tmp_path / "pictures", [(20, 20), (20, 24)])
+    with pytest.raises(UserError, match="none of the pictures gave a square.*the first: .*20x20 pixels, smaller"):
+        make(tmp_path, folder, num_shards=num_shards)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_overwriting_run_that_fails_leaves_the_old_set(tmp_path, folder):
+    _, path = make(tmp_path, folder)
+    small = write_pictures(tmp_path / "small", [(20, 20)])
+    with pytest.raises(UserError, match="none of the pictures"):
+        make(tmp_path, small, overwrite=True)
+    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    assert read_manifest(path)["complete"]
+
+
+def test_shards_that_no_manifest_knows_are_left_alone(tmp_path, folder):
+    _, path = make(tmp_path, folder, num_shards=2)
+    strangers = sorted(path.parent.glob("*.tfrecord"))
+    path.with_suffix(".json").unlink()
+    for num_shards in (1, 2, 3):
+        with pytest.raises(UserError, match="exists, and was not made here"):
+            make(tmp_path, folder, num_shards=num_shards)
+    make(tmp_path, folder, num_shards=3, overwrite=True)
+    assert not any(stranger.exists() for stranger in strangers)
+    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+
+
+def test_a_run_killed_before_its_first_entry_goes_on(tmp_path, folder, monkeypatch):
+    real, calls = manifest.write, itertools.count()
+
+    def killed(*arguments):
+        if next(calls):
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(manifest, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, folder)
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "set.tfrecord").exists()
+    assert make(tmp_path, folder)[0] == OK
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path, folder):
+    (tmp_path / "out").mkdir()
+    with _alone_in(tmp_path / "out"), pytest.raises(UserError, match="out: another run is writing there"):
+        make(tmp_path, folder)
+    make(tmp_path, folder)
+
+
+def test_inputs_are_all_looked_at_first(tmp_path, folder):
+    requests = [
+        Request(tmp_path / "out" / "a.tfrecord", [str(folder)], CUTTING),
+        Request(tmp_path / "out" / "b.tfrecord", [str(tmp_path / "nowhere")], CUTTING),
+    ]
+    with pytest.raises(UserError, match="nowhere: no pictures there"):
+        run(requests, Options())
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_folder_in_a_sets_place_is_one_line(tmp_path, folder):
+    (tmp_path / "out" / "set.json").mkdir(parents=True)
+    with pytest.raises(UserError, match="set.json"):
+        make(tmp_path, folder, overwrite=True)
+
+
+def test_the_same_pictures_by_another_path_are_the_same_set(tmp_path, folder):
+    _, path = make(tmp_path, folder)
+    (tmp_path / "link").symlink_to(folder)
+    os.utime(path, (1, 1))
+    for spelling in (f"{folder}/", f"{folder}/../pictures", tmp_path / "link"):
+        make(tmp_path, spelling)
+    assert path.stat().st_mtime == 1
+
+
+def test_links_lead_to_every_picture_once(tmp_path, folder):
+    (folder / "loop").symlink_to(folder)
+    elsewhere = write_pictures(tmp_path / "elsewhere", [(40, 40)], 50)
+    (folder / "more").symlink_to(elsewhere)
+    assert len(list_pictures([str(folder), f"{folder}/loop", str(elsewhere)])) == len(SIZES) + 1
+
+
+def test_names_with_brackets(tmp_path, folder):
+    (folder / "000.png").rename(folder / "a[1].png")
+    assert len(list_pictures([str(folder / "a[1].png")])) == 1
+    _, path = make(tmp_path, folder, "o[1]", num_shards=2)
+    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
 
 
 def test_requests_that_cannot_be_met(tmp_path, folder):
@@ -161,7 +245,7 @@ def test_a_full_disk_is_one_line(tmp_path, folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="set.tfrecord: cannot be written: No space left on device"):
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
         make(tmp_path, folder)
     assert not list((tmp_path / "out").iterdir())
 
