@@ -67,10 +67,13 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder; the lock ends with the process, however that ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is writing there") from None
+        except OSError as error:  # some network file systems
+            say(f"{folder}: cannot be locked ({error.strerror}), so do not start another run there")
         yield
-    except BlockingIOError:
-        raise UserError(f"{folder}: another run is writing there") from None
     finally:
         os.close(descriptor)
 
@@ -153,4 +156,4 @@ def run(requests: Sequence[Request], options: Options) -> int:
             plans = [_plan(request, options) for request in requests]
             return max([_make(plan, options) for plan in plans])
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}") from None
+        raise UserError(f"{error.filename or requests[0].tfrecord.parent}: {error.strerror}") from None
