@@ -43,6 +43,7 @@ def test_levels_are_the_rounded_floats(tiny_sr):
         np.testing.assert_array_equal(levels, np.round(exact * (2**depth - 1)))
 
 
+@pytest.mark.slow
 def test_default_padding_is_enough_for_the_real_network(real_params, sample_lq):
     from metaf2n_tf.data.images import read_photo
 
