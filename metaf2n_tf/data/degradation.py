@@ -15,8 +15,8 @@ from metaf2n_tf.data.operations.filter2d import filter2d
 from metaf2n_tf.data.operations.jpeg import jpeg
 from metaf2n_tf.data.operations.noise import gaussian_noise, poisson_noise
 from metaf2n_tf.data.operations.resize import MODES, resize_by, resize_to
+from metaf2n_tf.networks.rrdbnet import SCALE
 
-SCALE = 4
 SMALLEST = 80  # pixels: at the least scale of the first stage, less is too small for the border of a 21x21 filter
 
 KERNEL_SIZES = (7, 9, 11, 13, 15, 17, 19, 21)

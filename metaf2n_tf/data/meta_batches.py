@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from metaf2n_tf.data.degradation import SCALE, SMALLEST, degrade, draw_parameters
+from metaf2n_tf.data.degradation import SMALLEST, degrade, draw_parameters
 from metaf2n_tf.data.operations.usm import sharpen
 from metaf2n_tf.data.tfrecords.records import RecordSet
 from metaf2n_tf.data.tfrecords.squares import gradient_energy
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.networks.rrdbnet import SCALE
 
 MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
 MAX_FACE_CROPS = 6  # the last is taken whatever it shows

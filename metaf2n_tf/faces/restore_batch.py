@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.data.degradation import SCALE
 from metaf2n_tf.data.meta_batches import BatchRestorer
 from metaf2n_tf.data.operations.resize import resize_to
 from metaf2n_tf.errors import UserError
@@ -22,7 +21,7 @@ SrWeights = Callable[[], Mapping[str, np.ndarray]]
 def enlarge(lq: tf.Tensor) -> tf.Tensor:
     """x4 by PyTorch's bicubic: levels (N, s, s, 3) to float32 levels (N, 4s, 4s, 3), neither clipped nor rounded."""
     planes = tf.transpose(tf.cast(lq, tf.float32), [0, 3, 1, 2])
-    size = (SCALE * planes.shape[2], SCALE * planes.shape[3])
+    size = (rrdbnet.SCALE * planes.shape[2], rrdbnet.SCALE * planes.shape[3])
     return tf.transpose(resize_to(planes, size, "bicubic"), [0, 2, 3, 1])
 
 
