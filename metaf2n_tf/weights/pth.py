@@ -9,13 +9,13 @@ import io
 import pickle
 import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.weights.safe_pickle import Unpickler, reading
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -71,16 +71,10 @@ _ADMITTED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(Unpickler):
     def __init__(self, stream: io.BufferedIOBase, load_storage):
-        super().__init__(stream, encoding="latin1")
+        super().__init__(stream, _ADMITTED)
         self._load_storage = load_storage
-
-    def find_class(self, module: str, name: str):
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise UserError(f"it asks to load {module}.{name}, and only tensors and containers are admitted") from None
 
     def persistent_load(self, pid):
         kind, dtype, key, _location, size, *view = pid
@@ -158,34 +152,8 @@ def read_pth(path: Path) -> object:
     Raises:
       UserError: no such file, another kind of file, truncated, or a pickle that asks for more than tensors.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-        return _to_numpy(content)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        struct.error,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        ArithmeticError,
-        RuntimeError,
-        zlib.error,
-    ) as error:
-        detail = f" ({error})" if str(error) else ""
-        raise UserError(
-            f"{path}: not a readable PyTorch file: truncated, damaged or of another kind{detail}. "
-            "Remedy: download it again"
-        ) from error
+    with reading(path, "PyTorch file"):
+        return _to_numpy(_read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path))
 
 
 # What training scripts wrap a network's state dict in, the averaged weights first.

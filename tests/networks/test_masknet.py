@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from metaf2n_tf.networks import masknet
 
@@ -14,8 +16,16 @@ def test_published_weight_map(golden, golden_mask):
 def test_resize_is_tf1s(golden):
     case, _ = golden("masknet")
     lq = (case["inputa_uint8"] / 255.0).astype(np.float32)
-    resized = masknet.resize_bicubic_legacy(lq, (64, 64))
-    np.testing.assert_allclose(resized[:1, :32, :32], case["inputa_resized_crop"], rtol=0, atol=1e-6)
+    enlarged = masknet.enlarge_bicubic_legacy(lq)
+    np.testing.assert_allclose(enlarged[:1, :32, :32], case["inputa_resized_crop"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 2, 3), (1, 16, 16, 3)])
+def test_enlarging_is_tf1s_kernel_up_to_the_edges(shape):
+    lq = np.random.default_rng(0).random(shape, np.float32)
+    size = (4 * shape[1], 4 * shape[2])
+    expected = tf.raw_ops.ResizeBicubic(images=lq, size=size, align_corners=False, half_pixel_centers=False)
+    np.testing.assert_allclose(masknet.enlarge_bicubic_legacy(lq), expected, rtol=0, atol=1e-6)
 
 
 def test_initial_weights_are_variance_scaled():

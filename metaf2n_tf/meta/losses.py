@@ -1,0 +1,54 @@
+"""The outer loss of MetaF2N (paper section 3.3; `train.py`) and the discriminator's."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+L1_WEIGHT, LPIPS_WEIGHT, GAN_WEIGHT, MASK_WEIGHT = 1.0, 0.5, 0.1, 0.002
+
+_DECAY_STEPS = 10000 / 3
+_LEAST_WEIGHT = 0.03
+
+
+class OuterTerms(NamedTuple):
+    """The terms of the outer loss before they are weighted, float32 scalars."""
+
+    l1: tf.Tensor  # mean|hr - SR(lr)|
+    lpips: tf.Tensor  # LPIPS-Alex of hr and SR(lr)
+    gan: tf.Tensor  # how far the discriminator is from taking SR(lr) for real
+    mask: tf.Tensor  # mean((W - 1)^2) / 2
+
+    def total(self) -> tf.Tensor:
+        """The outer loss."""
+        return L1_WEIGHT * self.l1 + LPIPS_WEIGHT * self.lpips + GAN_WEIGHT * self.gan + MASK_WEIGHT * self.mask
+
+
+def mask_term(weight_map: tf.Tensor) -> tf.Tensor:
+    """mean((W - 1)^2) / 2, which keeps W from vanishing."""
+    return tf.reduce_mean((weight_map - 1.0) ** 2) / 2.0
+
+
+def real_loss(logits: tf.Tensor) -> tf.Tensor:
+    """Mean binary cross-entropy of logits with "real"."""
+    return tf.reduce_mean(tf.nn.softplus(-logits))
+
+
+def fake_loss(logits: tf.Tensor) -> tf.Tensor:
+    """Mean binary cross-entropy of logits with "fake"."""
+    return tf.reduce_mean(tf.nn.softplus(logits))
+
+
+def step_weights(step: tf.Tensor | int, task_iter: int) -> tf.Tensor:
+    """MZSR's weights of the outer losses after each inner step: equal at first, later nearly all on the last step.
+
+    Args:
+      step: number of the meta-step, from 0.
+      task_iter: TASK_ITER, the number of inner steps.
+
+    Returns:
+      float32 (task_iter,), summing to 1.
+    """
+    decay = 1.0 / task_iter / _DECAY_STEPS
+    least = _LEAST_WEIGHT / task_iter
+    others = tf.maximum(1.0 / task_iter - tf.cast(step, tf.float32) * decay, least)
+    return tf.stack([others] * (task_iter - 1) + [1.0 - (task_iter - 1) * others])

