@@ -163,7 +163,7 @@ def finish_batch(tasks: _Task, restore: BatchRestorer, shape: Shape) -> MetaBatc
 
     def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:
         patches = _flip(_crop(pictures, scale * chosen, scale * shape.face_patch // SCALE), flipped)
-        return tf.reshape(_as_unit(patches), [shape.tasks, shape.pairs, *patches.shape[1:]])
+        return tf.reshape(_as_unit(patches), [tasks.inputb.shape[0], shape.pairs, *patches.shape[1:]])
 
     return MetaBatch(
         inputa=cut(lq_faces, 1),
@@ -175,8 +175,8 @@ def finish_batch(tasks: _Task, restore: BatchRestorer, shape: Shape) -> MetaBatc
     )
 
 
-def _shuffled(count: int, first: int, seed: int) -> tf.data.Dataset:
-    """Positions in a set, forever from the `first` one on: every epoch has an order of its own and leaves none out."""
+def _shuffled(indices: tf.data.Dataset, count: int, seed: int) -> tf.data.Dataset:
+    """Positions in a set of `count` records for int64 `indices`: each epoch has an order of its own and omits none."""
 
     def position(index: tf.Tensor) -> tf.Tensor:
         # The cipher takes few bits of its key and, at its default of 4 rounds, leaves the orders of similar keys alike.
@@ -184,7 +184,7 @@ def _shuffled(count: int, first: int, seed: int) -> tf.data.Dataset:
         key = tf.random.stateless_uniform([3], epoch, 0, 2**31 - 1, tf.int32)
         return tf.raw_ops.RandomIndexShuffle(index=index % count, seed=key, max_index=count - 1, rounds=_SHUFFLE_ROUNDS)
 
-    return tf.data.Dataset.range(first, _FOREVER).map(position)
+    return indices.map(position)
 
 
 def _check_side(what: str, opened: RecordSet, patch: int) -> None:
@@ -204,6 +204,7 @@ def task_dataset(
     seed: int = 0,
     first_step: int = 0,
     workers: int = tf.data.AUTOTUNE,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """`_Task`s of whole meta-batches, (T, ...) each, from `first_step` on; all of it outside Python.
 
@@ -213,25 +214,36 @@ def task_dataset(
       seed: another one, other batches.
       first_step: number of the first batch.
       workers: tasks made at a time; the result does not depend on it.
+      share: (i, n): only the i-th of n equal parts of every meta-batch, T / n tasks.
 
     Raises:
       UserError: squares or patches of sizes that do not go together.
     """
     _check_side("face", faces, shape.face_patch)
     _check_side("background", backgrounds, shape.background_patch)
-    first_task = first_step * shape.tasks
+    part, parts = share
+    tasks_here = shape.tasks // parts
+
+    def indices_of(size: int) -> tf.data.Dataset:
+        """Indices of what each task has `size` of, task after task."""
+        first, block, here = first_step * shape.tasks * size, shape.tasks * size, tasks_here * size
+        if parts == 1:
+            return tf.data.Dataset.range(first, _FOREVER)
+        steps = tf.data.Dataset.range(first_step, _FOREVER // block)
+        return steps.flat_map(
+            lambda step: tf.data.Dataset.range(step * block + part * here, step * block + (part + 1) * here)
+        )
 
     def pictures(opened: RecordSet, set_seed: int) -> tf.data.Dataset:
-        positions = _shuffled(opened.count, first_task * shape.pairs, set_seed)
+        positions = _shuffled(indices_of(shape.pairs), opened.count, set_seed)
         return opened.read(positions, workers).batch(shape.pairs, drop_remainder=True)
 
     def make(index: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor) -> _Task:
         return make_task(tf.random.fold_in(tf.constant([seed, 0]), tf.cast(index, tf.int32)), faces, backgrounds, shape)
 
-    indices = tf.data.Dataset.range(first_task, _FOREVER)
-    zipped = tf.data.Dataset.zip((indices, pictures(faces, 2 * seed), pictures(backgrounds, 2 * seed + 1)))
+    zipped = tf.data.Dataset.zip((indices_of(1), pictures(faces, 2 * seed), pictures(backgrounds, 2 * seed + 1)))
     tasks = zipped.map(make, num_parallel_calls=workers, deterministic=True)
-    return tasks.batch(shape.tasks, drop_remainder=True).prefetch(1)
+    return tasks.batch(tasks_here, drop_remainder=True).prefetch(1)
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -233,8 +233,27 @@ class MetaStep:
             return index + 1, Gradients(generator, judge, summed, weight_range, one.pictures)
 
         return tf.while_loop(
-            lambda index, _: index < tasks, add, (tf.constant(0), start), parallel_iterations=1, maximum_iterations=tasks
+            lambda index, _: index < tasks,
+            add,
+            (tf.constant(0), start),
+            parallel_iterations=1,
+            maximum_iterations=tasks,
         )[1]
+
+    def unadapted(self, state: TrainingState, batch: MetaBatch) -> Unadapted:
+        """The outer loss of the tasks given without any inner step: (tasks, B, ...); nothing is kept for gradients."""
+        sr, mask = _split(state.generator)
+        normalized, _ = discriminator.normalize(state.discriminator)
+
+        def one_task(task: MetaBatch) -> tuple[tf.Tensor, ...]:
+            output = self._super_resolve(sr, task.inputb)
+            weight_map = predict_weight_map(mask, task.inputa, task.labela)
+            terms = self._outer_terms(task, output, self._judge(normalized, output), weight_map)
+            return terms.total(), terms.l1, terms.lpips, terms.gan, output
+
+        types = (tf.float32,) * len(Unadapted._fields)
+        *terms, outputs = tf.map_fn(one_task, batch, parallel_iterations=1, fn_output_signature=types)
+        return Unadapted(*(tf.reduce_mean(term) for term in terms), outputs[-1])
 
     def gradients(self, state: TrainingState, batch: MetaBatch, step: tf.Tensor | int) -> Gradients:
         """Gradients of the tasks given, which may be a part of the meta-batch: (its tasks, B, ...)."""
@@ -271,4 +290,13 @@ class MetaStep:
         def meta_step(state: TrainingState, batch: MetaBatch, step: tf.Tensor) -> tuple[TrainingState, Report]:
             return self.apply(state, self.gradients(state, batch, step))
 
-        return tf.function(meta_step, jit_compile=self.xla, autograph=False)
+        return self.compile(meta_step)
+
+    @functools.cached_property
+    def compiled_unadapted(self) -> Callable[[TrainingState, MetaBatch], Unadapted]:
+        """`unadapted` as one program."""
+        return self.compile(self.unadapted)
+
+    def compile(self, function: Callable) -> Callable:
+        """A function of tensors as one program, under XLA if that is asked for."""
+        return tf.function(function, jit_compile=self.xla, autograph=False)

@@ -31,7 +31,7 @@ NORMALIZED = tuple(_CONVS)
 
 
 def variable_shapes(width: int = 64) -> dict[str, tuple[int, ...]]:
-    """`{"Discriminator/conv0/weight": (3, 3, 3, 64), ...}`: kernels are HWIO, `u` is (1, out); in the published order."""
+    """`{"Discriminator/conv0/weight": (3, 3, 3, 64), ...}`: kernels are HWIO, `u` is (1, out), in published order."""
     shapes = {f"{SCOPE}/conv0/weight": (3, 3, 3, width), f"{SCOPE}/conv0/bias": (width,)}
     for name, (side, cin, cout, _) in _CONVS.items():
         shapes[f"{SCOPE}/{name}/weight"] = (side, side, cin * width, cout * width)

@@ -54,7 +54,7 @@ def _enlarge(x: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def enlarge_bicubic_legacy(images: tf.Tensor) -> tf.Tensor:
-    """TF1's `resize_bicubic` to x4, without half-pixel centres, as MaskNet was trained with (its kernel knows no XLA)."""
+    """TF1's `resize_bicubic` to x4 without half-pixel centres, as MaskNet was trained with; its own op knows no XLA."""
     return _enlarge(_enlarge(images, 1), 2)
 
 

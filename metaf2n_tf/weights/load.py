@@ -47,7 +47,7 @@ class Weights:
         return f"{self.source} ({self.kind}, RRDBNet of {blocks} blocks, {width} wide, identity {self.identity})"
 
 
-def _sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+def sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
     """The shapes an RRDBNet of this file's width and depth must have."""
     blocks = {name.split("/")[2] for name in found if name.startswith(f"{rrdbnet.SCOPE}/body/")}
     first, grown = f"{rrdbnet.SCOPE}/conv_first/bias", f"{rrdbnet.SCOPE}/body/0/rdb1/conv1/bias"
@@ -58,7 +58,7 @@ def _sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[
 
 
 def _from_variables(source: str, found: Mapping[str, np.ndarray], need_mask: bool) -> Weights:
-    sr = check_variables(source, found, _sr_shapes(source, found))
+    sr = check_variables(source, found, sr_shapes(source, found))
     has_mask = need_mask or any(name.startswith(f"{masknet.SCOPE}/") for name in found)
     return Weights(source, sr, check_variables(source, found, masknet.variable_shapes()) if has_mask else None)
 

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +68,16 @@ def read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
             ) from error
 
 
-def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> None:
+def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], replaces: Sequence[Path] = ()) -> None:
     """Write a checkpoint that `tf.compat.v1.train.Saver` restores, and make it its folder's newest.
 
-    The data file is renamed into place before the index that makes it a checkpoint.
+    The data file is renamed into place before the index that makes it a checkpoint, and an index that is there already
+    goes first: killed at any time, this leaves no checkpoint with another one's data.
 
     Args:
       prefix: e.g. `Model0/model-1000`.
       variables: `{name: array}`; names and dtypes are stored as they are.
+      replaces: prefixes of checkpoints in the same folder that go as soon as this one is there.
 
     Raises:
       UserError: the disk is full, or the place cannot be written to.
@@ -91,12 +93,32 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> None:
             shape_and_slices=[""] * len(names),
             tensors=[variables[name] for name in names],
         )
+        prefix.with_name(prefix.name + ".index").unlink(missing_ok=True)
         for piece in pieces:
+            with piece.open("rb") as stream:
+                os.fsync(stream.fileno())
             os.replace(piece, prefix.with_name(prefix.name + piece.name.removeprefix(part.name)))
     except (tf.errors.OpError, OSError) as error:
         raise UserError(f"{prefix}: cannot be written: {str(error).splitlines()[0]}") from error
     finally:
         for piece in pieces:
             piece.unlink(missing_ok=True)
-    state = f'model_checkpoint_path: "{prefix.name}"\nall_model_checkpoint_paths: "{prefix.name}"\n'
-    files.write_bytes(prefix.with_name("checkpoint"), state.encode())
+    gone = {path.name for path in replaces}
+    others = [index.stem for index in prefix.parent.glob("*.index") if not index.name.startswith(".")]
+    kept = sorted({*others, prefix.name} - gone, key=_by_number)
+    lines = [f'model_checkpoint_path: "{prefix.name}"', *(f'all_model_checkpoint_paths: "{name}"' for name in kept)]
+    files.write_bytes(prefix.with_name("checkpoint"), ("\n".join(lines) + "\n").encode())
+    for path in replaces:
+        _delete(path)
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _delete(prefix: Path) -> None:
+    try:
+        for suffix in (".index", _DATA, ".meta"):
+            prefix.with_name(prefix.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{prefix}: cannot be deleted: {error.strerror}") from None

@@ -1,0 +1,285 @@
+"""The training loop (MetaF2N's `train.py`): meta-batches in, checkpoints out."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf import cli
+from metaf2n_tf.cli import say
+from metaf2n_tf.data import files
+from metaf2n_tf.data.meta_batches import MetaBatches, Shape, task_dataset
+from metaf2n_tf.data.tfrecords.records import open_set
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces.restore_batch import make_restorer
+from metaf2n_tf.meta import checkpoint
+from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
+from metaf2n_tf.meta.replicas import Replicas, choose_strategy
+from metaf2n_tf.meta.settings import Settings
+from metaf2n_tf.meta.watch import Watch
+from metaf2n_tf.metrics.lpips import load_lpips
+from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.weights.discriminator import load_discriminator
+from metaf2n_tf.weights.load import load_weights
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of a run.
+
+    trial: its number, which names checkpoints and logs; step: of the newest checkpoint; resume: from the newest one,
+    whichever it is; first_order, recompute, mixed_precision: see `MetaStep`; dry_run: two steps, and keep nothing;
+    xla: whether to compile with XLA.
+    """
+
+    trial: int = 0
+    step: int = 0
+    resume: bool = False
+    first_order: bool = False
+    recompute: bool = False
+    mixed_precision: bool = False
+    dry_run: bool = False
+    xla: bool = False
+
+
+def _need(name: str, path: str, remedy: str) -> None:
+    if not os.path.exists(path):
+        raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
+
+
+def untrained_state(settings: Settings) -> TrainingState:
+    """The state before step 0: published weights, and drawn ones for MaskNet.
+
+    Raises:
+      UserError: weights are missing or damaged.
+    """
+    fetch = "python scripts/download_weights.py"
+    if settings.SR_WEIGHTS.endswith(".pth"):
+        instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
+        _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
+    weights = load_weights(settings.SR_WEIGHTS)
+    say(f"SR network: {weights}")
+    mask = masknet.initial_params(settings.SEED) if weights.mask is None else weights.mask
+    source = settings.DISCRIMINATOR_WEIGHTS
+    if source == RANDOM:
+        judge = discriminator.initial_params(settings.SEED)
+    else:
+        instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}"
+        _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
+        judge = load_discriminator(source)
+    return initial_state({**weights.sr, **mask}, judge)
+
+
+def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
+    """Number of steps done, the state after them, and whether that is a checkpoint's."""
+    place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+    found = checkpoint.newest(place)
+    if options.resume and options.step:
+        raise UserError("--resume finds the newest checkpoint by itself: leave --step out")
+    if found is None and options.step:
+        raise UserError(f"--step {options.step}: there is no checkpoint in {place}. Remedy: --step 0")
+    if found is None:
+        say(f"no checkpoint in {place}: training starts at step 0")
+        return 0, untrained_state(settings), False
+    step, prefix = found
+    if not options.resume and step != options.step:
+        raise UserError(
+            f"--step {options.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
+            "--resume to go on from it, or another --trial"
+        )
+    say(f"going on from {prefix}")
+    return step, checkpoint.restore(prefix), True
+
+
+def _save_settings(settings: Settings, place: Path) -> None:
+    """Keep the settings beside the checkpoints, and say where they are not those of before."""
+    file = place / "config.json"
+    try:
+        before = json.loads(file.read_text()) if file.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
+    for name, value in vars(settings).items():
+        if name in before and before[name] != value:
+            say(f"{name} was {before[name]!r} up to here and is {value!r} now")
+    settings.save(file)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM instead of dying of them; a second Ctrl-C interrupts at once."""
+    received: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        say(f"{signal.Signals(number).name}: a checkpoint is saved after this step")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Trainer:
+    """A training run: data, replicas and checkpoints of one trial."""
+
+    def __init__(self, settings: Settings, options: Options):
+        """Find and load all that the run needs.
+
+        Raises:
+          UserError: something is missing, damaged or does not go together.
+        """
+        strategy = choose_strategy()
+        self._settings, self._options = settings, options
+        self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
+        restorer_sr = lambda: load_weights(settings.SR_WEIGHTS).sr  # noqa: E731
+        self._restore = make_restorer(settings.RESTORER, self._faces.side, restorer_sr)
+        self._place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+        _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
+        self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
+        self._strategy = strategy
+        self.step, state, self._saved = _start(settings, options)
+        self._replicas = self._make_replicas(self._first_order)
+        self._state = self._replicas.place(state)
+
+    @property
+    def _first_order(self) -> bool:
+        return self._options.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
+
+    def _make_replicas(self, first_order: bool) -> Replicas:
+        settings, options = self._settings, self._options
+        meta_step = MetaStep(
+            lpips_params=self._lpips,
+            meta_batch_size=settings.META_BATCH_SIZE,
+            task_lr=settings.TASK_LR,
+            task_iter=settings.TASK_ITER,
+            meta_lr=settings.META_LR,
+            discriminator_lr=settings.DISCRIMINATOR_LR,
+            decay_step_weights=settings.DECAY_STEP_WEIGHTS,
+            first_order=first_order,
+            recompute_blocks=options.recompute,
+            mixed_precision=options.mixed_precision,
+            xla=options.xla,
+        )
+        return Replicas(meta_step, self._strategy)
+
+    def _batches(self) -> MetaBatches:
+        settings, replicas = self._settings, self._replicas
+        shape = Shape(settings.META_BATCH_SIZE, settings.TASK_BATCH_SIZE, settings.HEIGHT, settings.HEIGHT1)
+        share = (replicas.process, replicas.processes)
+        tasks = task_dataset(self._faces, self._backgrounds, shape, settings.SEED, self.step, share=share)
+        return MetaBatches(tasks, self._restore, shape)
+
+    def dry_run(self) -> None:
+        """Two steps whose results are thrown away: parameters, memory and time are printed."""
+        state = self._replicas.first(self._state)
+        for what, params in (
+            ("SR network", {name: value for name, value in state.generator.items() if name.startswith("MODEL/")}),
+            ("MaskNet", {name: value for name, value in state.generator.items() if name.startswith("Mask/")}),
+            ("discriminator", discriminator.trained(state.discriminator)),
+        ):
+            say(f"{what}: {sum(int(np.prod(value.shape)) for value in params.values()):,} parameters")
+        with self._batches() as batches:
+            for what in ("first step, tracing and compiling included", "second step"):
+                batch = next(batches)
+                started = time.monotonic()
+                state, report = self._replicas.step(self._state, batch, self.step)
+                weighted = float(report.losses.weighted)
+                say(f"{what}: {time.monotonic() - started:.2f} s, outer loss {weighted:.4f}")
+                del state
+        say(f"peak memory: {_peak_memory():.2f} GB")
+
+    def run(self) -> int:
+        """Train up to META_ITER steps in all, or until a signal comes.
+
+        Returns:
+          The exit code.
+
+        Raises:
+          UserError: a record is damaged, or a file cannot be written.
+        """
+        settings = self._settings
+        if self.step >= settings.META_ITER:
+            say(f"META_ITER = {settings.META_ITER} steps are done")
+            return cli.OK
+        chief = self._replicas.process == 0
+        if chief:
+            files.make_folder(self._place)
+            _save_settings(settings, self._place)
+            if not self._saved:
+                self._save()
+        watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", self.step, settings.META_ITER) if chief else None
+        with self._batches() as batches, watch or contextlib.nullcontext(), _stop_signals() as signals:
+            return self._loop(batches, watch, signals)
+
+    def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int:
+        settings, skipped, in_a_row = self._settings, 0, 0
+        while self.step < settings.META_ITER:
+            if self.step == settings.SECOND_ORDER_GRAD_ITER and not self._options.first_order:
+                self._replicas = self._make_replicas(first_order=False)
+            batch = next(batches)
+            watched = (self.step + 1) % settings.PRINT_ITER == 0 or self.step == 0
+            before = self._replicas.unadapted(self._state, batch) if watched else None
+            self._state, report = self._replicas.step(self._state, batch, self.step)
+            self.step += 1
+            in_a_row = 0 if report.updated else in_a_row + 1
+            skipped += in_a_row > 0
+            if in_a_row:
+                say(f"step {self.step}: losses or gradients are not finite, no update ({in_a_row} in a row)")
+            if in_a_row >= settings.MAX_SKIPPED:
+                newest = checkpoint.newest(self._place)
+                say(
+                    f"error: MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
+                    f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"
+                )
+                return cli.SOME_FAILED
+            if watched and watch:
+                watch.show(self.step, batch, report, before, skipped)
+            stopping = self._replicas.anywhere(bool(signals))
+            if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
+                self._save()
+            if stopping:
+                say(f"stopped after step {self.step}; --resume goes on")
+                return 128 + (signals[0] if signals else signal.SIGTERM)
+        say(f"done: {self.step} steps")
+        return cli.OK
+
+    def _save(self) -> None:
+        if self._replicas.process == 0:
+            state = self._replicas.first(self._state)
+            keep = self._settings.KEEP_CHECKPOINTS
+            say(f"saved {checkpoint.save(self._place, state, self.step, self._first_order, keep)}")
+
+
+def _peak_memory() -> float:
+    """GB: of the first GPU, or of the process."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def train(settings: Settings, options: Options) -> int:
+    """Meta-train, or try what that takes; returns the exit code.
+
+    Raises:
+      UserError: something is missing, damaged, does not go together or cannot be written.
+    """
+    trainer = Trainer(settings, options)
+    say(f"settings:\n{settings}")
+    if options.dry_run:
+        trainer.dry_run()
+        return cli.OK
+    return trainer.run()

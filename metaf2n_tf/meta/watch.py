@@ -1,0 +1,109 @@
+"""What a training run shows: a line of progress, and TensorBoard's scalars and pictures under the published names."""
+
+import re
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from metaf2n_tf.cli import say
+from metaf2n_tf.data.meta_batches import MetaBatch
+from metaf2n_tf.meta.meta_step import Report, Unadapted
+
+_PICTURES = 4  # of a task
+
+
+def _tag(name: str) -> str:
+    """A name as TensorFlow 1 wrote it into its event files."""
+    return re.sub(r"[^-/\w.]", "_", name)
+
+
+def scalars(report: Report, before: Unadapted) -> dict[str, float]:
+    """`{published name: value}` of a step that is watched."""
+    losses = tf.nest.map_structure(np.asarray, report.losses)
+    named = {"Train inner_loop loss": losses.inner, "Train outer_loop loss, step 0": before.outer}
+    for step, (outer, judged) in enumerate(zip(losses.outer, losses.discriminator, strict=True), 1):
+        named[f"Train outer_loop loss, step {step}"] = outer
+        named[f"Discriminator loss, step {step}"] = judged
+    for name, at_start, after in (
+        ("l1", before.l1, losses.l1),
+        ("vgg", before.lpips, losses.lpips),  # the published name of the LPIPS term
+        ("gan", before.gan, losses.gan),
+    ):
+        for step, value in enumerate([at_start, *after]):
+            named[f"Train outer_loop {name}_loss, step {step}"] = value
+    low, high = np.asarray(report.weight_range)
+    named |= {"W min": low, "W mean": losses.weight_map, "W max": high}
+    return {name: float(value) for name, value in named.items()}
+
+
+def pictures(batch: MetaBatch, report: Report, before: Unadapted) -> dict[str, tf.Tensor]:
+    """`{published name: float32 (B, H, W, 3 or 1) in [0, 1]}` of the last task."""
+    weight_map = report.pictures.weight_map
+    named = {
+        "1.inputa_query": batch.inputa[-1],
+        "2.labela_query": batch.labela[-1],
+        "3.inputb_query": batch.inputb[-1],
+        "4.init_outputb_query": before.outputb,
+        "5.outputb_query": report.pictures.outputb,
+        "6.GT": batch.labelb[-1],
+        "7.GT_Nousm": batch.labelb_nousm[-1],
+        "8.W": weight_map / tf.maximum(1.0, tf.reduce_max(weight_map)),
+    }
+    return {name: tf.clip_by_value(value, 0.0, 1.0) for name, value in named.items()}
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"
+
+
+class Watch:
+    """Shows steps; to be used in a `with` block."""
+
+    def __init__(self, logs: str, first_step: int, last_step: int):
+        """`logs`: TensorBoard's folder; the steps are those before the run and after it."""
+        self._writer = tf.summary.create_file_writer(logs)
+        self._last_step = last_step
+        self._shown_at, self._shown_step = time.monotonic(), first_step
+
+    def show(self, step: int, batch: MetaBatch, report: Report, before: Unadapted, skipped: int) -> None:
+        """Show a step.
+
+        Args:
+          step: steps done.
+          batch, report, before: its data and results.
+          skipped: steps of this run without an update.
+        """
+        now = time.monotonic()
+        speed = (step - self._shown_step) / (now - self._shown_at)
+        self._shown_at, self._shown_step = now, step
+        values = scalars(report, before)
+        self._write(step, values | {"Steps per second": speed, "Skipped steps": skipped}, batch, report, before)
+        outer = np.asarray(report.losses.outer)[-1]
+        say(
+            f"step {step}/{self._last_step}: inner {values['Train inner_loop loss']:.4f}, "
+            f"outer {float(before.outer):.4f} -> {outer:.4f}, "
+            f"discriminator {np.asarray(report.losses.discriminator)[-1]:.4f}, "
+            f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}, "
+            f"{speed:.3g} steps/s, {_duration((self._last_step - step) / speed)} left"
+            + (f", {skipped} skipped" if skipped else "")
+        )
+
+    def _write(
+        self, step: int, values: Mapping[str, float], batch: MetaBatch, report: Report, before: Unadapted
+    ) -> None:
+        with self._writer.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(_tag(name), value)
+            for name, images in pictures(batch, report, before).items():
+                tf.summary.image(_tag(name), images, max_outputs=_PICTURES)
+        self._writer.flush()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
