@@ -26,8 +26,9 @@ _FOREVER = 2**62
 _SHUFFLE_ROUNDS = 12
 _LAST_SECONDS = 5.0
 
-# LQ faces, uint8 (N, s, s, 3), to restored faces, uint8 (N, 4s, 4s, 3); a function of tensors.
-BatchRestorer = Callable[[tf.Tensor], tf.Tensor]
+# LQ faces, uint8 (N, s, s, 3), to restored faces, uint8 (N, 4s, 4s, 3); a function of tensors. None: a perfect one,
+# which gives the faces as they were before they were degraded.
+BatchRestorer = Callable[[tf.Tensor], tf.Tensor] | None
 
 
 class MetaBatch(NamedTuple):
@@ -158,7 +159,7 @@ def finish_batch(tasks: _Task, restore: BatchRestorer, shape: Shape) -> MetaBatc
         tf.reshape(tensor, [-1, *tensor.shape[2:]])
         for tensor in (tasks.lq_faces, tasks.faces, tasks.face_corners, tasks.flipped)
     )
-    restored = restore(lq_faces)
+    restored = faces if restore is None else restore(lq_faces)
     chosen = choose_corners(restored, corners, shape.face_patch)
 
     def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:

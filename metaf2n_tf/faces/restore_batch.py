@@ -68,10 +68,16 @@ def _none(side: int, _: SrWeights) -> BatchRestorer:
     return lambda lq: _to_levels(enlarge(lq))
 
 
+def _ground_truth(side: int, _: SrWeights) -> BatchRestorer:
+    """The faces as they were: the upper bound for any restorer."""
+    return None
+
+
 RESTORERS = {
     "gpen_256": Choice(_gpen, "gpen-bfr-256"),
     "self_ensemble": Choice(_self_ensemble),
     "none": Choice(_none),
+    "ground_truth": Choice(_ground_truth),
 }
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.999), 1e-8  # 1 - BETA2 too is rounded to float32, as in TF1
 
 Params = Mapping[str, tf.Tensor]
 
@@ -25,6 +26,15 @@ def initial_state(params: Params) -> AdamState:
     return AdamState(first, second, tf.constant(BETA1), tf.constant(BETA2))
 
 
+@tf.function(autograph=False)  # traced once for each shape, and called for each variable
+def _update_one(
+    value: tf.Tensor, gradient: tf.Tensor, first: tf.Tensor, second: tf.Tensor, rate: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    first += (1 - BETA1) * (gradient - first)
+    second += (1 - BETA2) * (gradient * gradient - second)
+    return value - rate * first / (tf.sqrt(second) + EPSILON), first, second
+
+
 def update(
     params: Params, gradient: Params, state: AdamState, learning_rate: tf.Tensor | float
 ) -> tuple[dict[str, tf.Tensor], AdamState]:
@@ -41,7 +51,5 @@ def update(
     rate = learning_rate * tf.sqrt(1.0 - state.beta2_power) / (1.0 - state.beta1_power)
     new, first, second = {}, {}, {}
     for name, g in gradient.items():
-        first[name] = state.first[name] + (1.0 - BETA1) * (g - state.first[name])
-        second[name] = state.second[name] + (1.0 - BETA2) * (g * g - state.second[name])
-        new[name] = params[name] - rate * first[name] / (tf.sqrt(second[name]) + EPSILON)
+        new[name], first[name], second[name] = _update_one(params[name], g, state.first[name], state.second[name], rate)
     return new, AdamState(first, second, state.beta1_power * BETA1, state.beta2_power * BETA2)

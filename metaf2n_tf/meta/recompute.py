@@ -10,6 +10,8 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla as tf2xla
 
+_ZERO = tf.UnconnectedGradients.ZERO
+
 
 def _hold_back(xla: bool) -> Callable[..., list[tf.Tensor]]:
     """The identity of several tensors, none of which is there before all are: what is made of them is made that late,
@@ -46,7 +48,7 @@ def recompute(function: Callable[..., tf.Tensor | list[tf.Tensor]], xla: bool) -
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
                     tape.watch(inputs)
                     results = tf.nest.flatten(function(*inputs))
-                return list(tape.gradient(results, inputs, cotangents, tf.UnconnectedGradients.ZERO))
+                return list(tape.gradient(results, inputs, cotangents, unconnected_gradients=_ZERO))
 
             outputs = len(cotangents)
             return recompute(pullback, xla)(*_hold_back(xla)(*inputs, *cotangents))

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -61,7 +62,7 @@ def read_settings(config: ModuleType | Mapping[str, object], assignments: Sequen
     values = {name: value for name, value in found.items() if name.isupper()}
     _override(values, assignments)
     for name, least in _LEAST.items():
-        if not values[name] >= least:  # what is not a number is refused too
+        if not least <= values[name] < math.inf:  # what is not a number is refused too
             raise UserError(f"{name} = {values[name]}: must be at least {least}")
     if (values["WIDTH"], values["WIDTH1"], values["CHANNEL"]) != (values["HEIGHT"], values["HEIGHT1"], 3):
         raise UserError("config.py: patches are squares of RGB: WIDTH = HEIGHT, WIDTH1 = HEIGHT1 and CHANNEL = 3")

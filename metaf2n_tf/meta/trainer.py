@@ -221,7 +221,7 @@ class Trainer:
             _save_settings(settings, self._place)
             if not self._saved:
                 self._save()
-        watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", self.step, settings.META_ITER) if chief else None
+        watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
         with self._batches() as batches, watch or contextlib.nullcontext(), _stop_signals() as signals:
             return self._loop(batches, watch, signals)
 
@@ -246,6 +246,8 @@ class Trainer:
                     f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"
                 )
                 return cli.SOME_FAILED
+            if watch:
+                watch.start_clock(self.step)
             if watched and watch:
                 watch.show(self.step, batch, report, before, skipped)
             stopping = self._replicas.anywhere(bool(signals))

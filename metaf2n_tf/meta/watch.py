@@ -63,11 +63,15 @@ def _duration(seconds: float) -> str:
 class Watch:
     """Shows steps; to be used in a `with` block."""
 
-    def __init__(self, logs: str, first_step: int, last_step: int):
-        """`logs`: TensorBoard's folder; the steps are those before the run and after it."""
+    def __init__(self, logs: str, last_step: int):
+        """`logs`: TensorBoard's folder; `last_step`: META_ITER."""
         self._writer = tf.summary.create_file_writer(logs)
         self._last_step = last_step
-        self._shown_at, self._shown_step = time.monotonic(), first_step
+        self._clock: tuple[int, float] | None = None  # a step, and when it was done
+
+    def start_clock(self, step: int) -> None:
+        """Speed counts from here: after the first step of a run, which is compiled."""
+        self._clock = self._clock or (step, time.monotonic())
 
     def show(self, step: int, batch: MetaBatch, report: Report, before: Unadapted, skipped: int) -> None:
         """Show a step.
@@ -77,18 +81,20 @@ class Watch:
           batch, report, before: its data and results.
           skipped: steps of this run without an update.
         """
-        now = time.monotonic()
-        speed = (step - self._shown_step) / (now - self._shown_at)
-        self._shown_at, self._shown_step = now, step
-        values = scalars(report, before)
-        self._write(step, values | {"Steps per second": speed, "Skipped steps": skipped}, batch, report, before)
-        outer = np.asarray(report.losses.outer)[-1]
+        values = scalars(report, before) | {"Skipped steps": skipped}
+        pace = ""
+        since, started = self._clock
+        if step > since:
+            speed = (step - since) / (time.monotonic() - started)
+            values["Steps per second"] = speed
+            pace = f", {speed:.3g} steps/s, {_duration((self._last_step - step) / speed)} left"
+        self._clock = step, time.monotonic()
+        self._write(step, values, batch, report, before)
+        outer, judged = (np.asarray(losses)[-1] for losses in (report.losses.outer, report.losses.discriminator))
         say(
             f"step {step}/{self._last_step}: inner {values['Train inner_loop loss']:.4f}, "
-            f"outer {float(before.outer):.4f} -> {outer:.4f}, "
-            f"discriminator {np.asarray(report.losses.discriminator)[-1]:.4f}, "
-            f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}, "
-            f"{speed:.3g} steps/s, {_duration((self._last_step - step) / speed)} left"
+            f"outer {float(before.outer):.4f} -> {outer:.4f}, discriminator {judged:.4f}, "
+            f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}{pace}"
             + (f", {skipped} skipped" if skipped else "")
         )
 

@@ -97,7 +97,7 @@ def _leaky_conv(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
 
 
 def _bilinear_x2(x: tf.Tensor) -> tf.Tensor:
-    return tf.image.resize(x, [2 * x.shape[1], 2 * x.shape[2]])
+    return tf.cast(tf.image.resize(x, [2 * x.shape[1], 2 * x.shape[2]]), x.dtype)  # its result is always float32
 
 
 def forward(normalized: Params, images: tf.Tensor) -> tf.Tensor:
