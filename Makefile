@@ -2,17 +2,22 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
+LPIPS := weights/lpips-alex.npz
 TORCH_PYTHON ?= python3
+JAX_PYTHON ?= python3
 
-.PHONY: demo test test-slow lint bench bench-faces bench-data clean
+.PHONY: demo train-demo test test-slow lint bench bench-faces bench-data bench-meta bench-portable clean
 
 demo: .venv/installed $(WEIGHTS)  ## the main job on a real photo: faces, adaptation, x4, comparison
 	$(RUN) scripts/demo.py
 
-test: .venv/installed $(WEIGHTS)  ## the tests, under 12 minutes
+train-demo: .venv/installed $(LPIPS)  ## a small meta-training, and what one inner step is worth after it
+	$(RUN) scripts/train_demo.py
+
+test: .venv/installed $(WEIGHTS) $(LPIPS)  ## the tests, under 12 minutes
 	$(RUN) -m pytest
 
-test-slow: .venv/installed $(WEIGHTS)  ## the full-size checks too
+test-slow: .venv/installed $(WEIGHTS) $(LPIPS)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
 lint: .venv/installed
@@ -27,6 +32,15 @@ bench-faces: .venv/installed  ## the face networks beside PyTorch, which TORCH_P
 
 bench-data: .venv/installed $(WEIGHTS)  ## training data beside NumPy, OpenCV and the published way of writing
 	$(RUN) benchmarks/data.py
+
+bench-meta: .venv/installed $(WEIGHTS) $(LPIPS)  ## the meta-step beside the published way
+	$(RUN) benchmarks/meta_step.py
+
+bench-portable: .venv/installed  ## both steps as StableHLO, run by JAX, which JAX_PYTHON must have
+	$(RUN) benchmarks/portable_step.py --output results/portable --blocks 2 --width 16 --jax_python $(JAX_PYTHON)
+
+$(LPIPS): | .venv/installed
+	$(RUN) scripts/download_weights.py lpips-alex
 
 $(WEIGHTS): | .venv/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus

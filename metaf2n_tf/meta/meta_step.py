@@ -141,8 +141,11 @@ class MetaStep:
 
     @functools.cached_property
     def _super_resolve(self) -> Forward:
-        block = recompute(rrdbnet.BLOCK, self.xla) if self.recompute_blocks else rrdbnet.BLOCK
-        forward = functools.partial(rrdbnet.forward, block=block)
+        # Inside an XLA program, a traced function's gradient would make constants of the weights: compiled at each step.
+        block = rrdbnet.block if self.xla else rrdbnet.BLOCK
+        if self.recompute_blocks:
+            block = recompute(block, self.xla)
+        forward = functools.partial(rrdbnet.forward, run_block=block)
         return _in_bfloat16(forward) if self.mixed_precision else forward
 
     @functools.cached_property

@@ -58,7 +58,8 @@ def _leaky_conv(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.leaky_relu(_conv(params, name, x), LEAKY_SLOPE)
 
 
-def _rrdb(x: tf.Tensor, *leaves: tf.Tensor) -> tf.Tensor:
+def block(x: tf.Tensor, *leaves: tf.Tensor) -> tf.Tensor:
+    """A residual-in-residual dense block: (N, H, W, C) and its variables, in order, to (N, H, W, C)."""
     params = dict(zip(_RRDB_LEAVES, leaves, strict=True))
     skip = x
     for rdb in ("rdb1", "rdb2", "rdb3"):
@@ -70,21 +71,21 @@ def _rrdb(x: tf.Tensor, *leaves: tf.Tensor) -> tf.Tensor:
 
 
 # One function that every block calls, so that 23 blocks are traced, and under XLA compiled, as one.
-BLOCK = tf.function(_rrdb, autograph=False)
-XLA_BLOCK = tf.function(_rrdb, jit_compile=True, autograph=False)
+BLOCK = tf.function(block, autograph=False)
+XLA_BLOCK = tf.function(block, jit_compile=True, autograph=False)
 
 
 def _nearest_x2(x: tf.Tensor) -> tf.Tensor:
     return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
 
 
-def forward(params: Params, images: tf.Tensor, block: Block = BLOCK) -> tf.Tensor:
+def forward(params: Params, images: tf.Tensor, run_block: Block = BLOCK) -> tf.Tensor:
     """Super-resolve a batch x4.
 
     Args:
       params: `{name: tensor}` with the names of `variable_shapes`; number of blocks and widths are read off it.
       images: (N, H, W, 3) of the parameters' dtype, RGB in [0, 1].
-      block: computes a residual block. `XLA_BLOCK` compiles it with XLA, one program for all of them (a caller that is
+      run_block: computes a residual block. `XLA_BLOCK` compiles it with XLA, one program for all of them (a caller that is
         itself under XLA has no need of it).
 
     Returns:
@@ -93,7 +94,7 @@ def forward(params: Params, images: tf.Tensor, block: Block = BLOCK) -> tf.Tenso
     head = _conv(params, f"{SCOPE}/conv_first", images)
     x = head
     for index in range(count_blocks(params)):
-        x = block(x, *(params[f"{SCOPE}/body/{index}/{leaf}"] for leaf in _RRDB_LEAVES))
+        x = run_block(x, *(params[f"{SCOPE}/body/{index}/{leaf}"] for leaf in _RRDB_LEAVES))
     x = head + _conv(params, f"{SCOPE}/conv_body", x)
     x = _leaky_conv(params, f"{SCOPE}/conv_up1", _nearest_x2(x))
     x = _leaky_conv(params, f"{SCOPE}/conv_up2", _nearest_x2(x))

@@ -69,7 +69,7 @@ class Adapter:
         """`xla` compiles the residual blocks of the gradient."""
         self.params = {name: tf.constant(value) for name, value in weights.sr.items()}
         self.mask = None if weights.mask is None else {name: tf.constant(v) for name, v in weights.mask.items()}
-        forward = functools.partial(rrdbnet.forward, block=rrdbnet.XLA_BLOCK if xla else rrdbnet.BLOCK)
+        forward = functools.partial(rrdbnet.forward, run_block=rrdbnet.XLA_BLOCK if xla else rrdbnet.BLOCK)
 
         def compiled(function):
             return tf.function(function, autograph=False, reduce_retracing=not xla)

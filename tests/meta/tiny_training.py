@@ -1,14 +1,25 @@
 """A meta-training that is small enough for tests: tiny networks, drawn weights and pictures."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import recipe
 import tensorflow as tf
 from conftest import make_tiny_sr
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "data" / "tfrecords"))
+
+from training_sets import write_pictures
+
 from metaf2n_tf.data.meta_batches import MetaBatch
+from metaf2n_tf.data.tfrecords.generate import Options, Request, run
+from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
 from metaf2n_tf.metrics import lpips
 from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.weights import npz
 
 
 def lpips_params() -> dict[str, np.ndarray]:
@@ -41,3 +52,36 @@ def meta_step(**options) -> MetaStep:
         xla=False,
     )
     return MetaStep(**{**settings, **options})
+
+
+def make_sets(folder: Path) -> dict[str, object]:
+    """Two training sets, a checkpoint of the tiny networks, and the settings of a training with them."""
+    pictures = write_pictures(folder / "pictures", [(96, 96)] * 3)
+    requests = [
+        Request(folder / f"{name}.tfrecord", [str(pictures)], Cutting(96, 96)) for name in ("whole_face", "back400")
+    ]
+    assert run(requests, Options()) == 0
+    tf.io.gfile.makedirs(str(folder / "weights" / "Model0"))
+    checkpoint.save(folder / "weights" / "Model0", state(), 0, False, 0)
+    npz.write_npz(folder / "sr.npz", make_tiny_sr())
+    npz.write_npz(folder / "lpips.npz", lpips_params())
+    return {
+        "HEIGHT": 32,
+        "WIDTH": 32,
+        "HEIGHT1": 32,
+        "WIDTH1": 32,
+        "TFRECORD_PATH0": str(folder / "whole_face.tfrecord"),
+        "TFRECORD_PATH1": str(folder / "back400.tfrecord"),
+        "RESTORER": "none",
+        "META_BATCH_SIZE": 1,
+        "TASK_BATCH_SIZE": 1,
+        "META_LR": 1e-4,
+        "META_ITER": 4,
+        "PRINT_ITER": 2,
+        "SAVE_ITER": 2,
+        "SR_WEIGHTS": str(folder / "sr.npz"),
+        "DISCRIMINATOR_WEIGHTS": "random",
+        "LPIPS_WEIGHTS": str(folder / "lpips.npz"),
+        "CHECKPOINT_DIR": str(folder / "weights"),
+        "LOG_DIR": str(folder / "logs"),
+    }
