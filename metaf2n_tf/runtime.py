@@ -39,7 +39,7 @@ def select_device(gpu: str | None) -> str:
     """Choose the device before TensorFlow starts and say which one it is.
 
     Args:
-      gpu: CUDA device id as the published scripts take it, "-1" for the CPU, None for the first GPU if there is one.
+      gpu: CUDA device id as the published scripts take it, "-1" for the CPU, None for all GPUs, if any.
 
     Returns:
       "GPU" or "CPU".

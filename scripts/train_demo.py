@@ -82,7 +82,7 @@ def narrow_networks(seed: int) -> TrainingState:
 
 
 def judge_checkpoints(steps: list[int]) -> dict[str, np.ndarray]:
-    """Outer loss and PSNR on held-out batches, `{name: (checkpoints, tasks)}`, unadapted and after one inner step."""
+    """Outer loss on held-out batches, `{name: (checkpoints, batches)}`, unadapted and after one inner step."""
     settings = read_settings(config, [f"{name}={value}" for name, value in SET.items()])
     shape = Shape(settings.META_BATCH_SIZE, settings.TASK_BATCH_SIZE, settings.HEIGHT, settings.HEIGHT1)
     faces, backgrounds = (open_set(str(OUT / "held_out" / f"{name}.tfrecord")) for name in ("whole_face", "back400"))
@@ -97,28 +97,33 @@ def judge_checkpoints(steps: list[int]) -> dict[str, np.ndarray]:
         discriminator_lr=0.0,
         xla=False,
     )
-    results = {"unadapted": [], "adapted": [], "unadapted L1": [], "adapted L1": []}
+    results = {"unadapted": [], "adapted": []}
     for step in steps:
-        restored = checkpoint.restore(OUT / "Model0" / f"model-{step}")
-        state = tf.nest.map_structure(tf.constant, restored)
+        state = tf.nest.map_structure(tf.constant, checkpoint.restore(OUT / "Model0" / f"model-{step}"))
         before = [meta_step.compiled_unadapted(state, batch) for batch in batches]
         after = [meta_step.compiled(state, batch, tf.constant(0))[1].losses for batch in batches]
         results["unadapted"].append([float(terms.outer) for terms in before])
         results["adapted"].append([float(losses.outer[-1]) for losses in after])
-        results["unadapted L1"].append([float(terms.l1) for terms in before])
-        results["adapted L1"].append([float(losses.l1[-1]) for losses in after])
     return {name: np.array(values) for name, values in results.items()}
 
 
+def standard_error(values: np.ndarray) -> np.ndarray:
+    """Of the mean over the batches."""
+    return values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
+
+
 def draw(steps: list[int], results: dict[str, np.ndarray]) -> None:
-    """The curves of both losses, unadapted and adapted, means over the held-out batches."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axis, suffix, title in zip(axes, ("", " L1"), ("outer loss", "its L1 term"), strict=True):
-        for name, style in (("unadapted", "--"), ("adapted", "-")):
-            axis.plot(steps, results[name + suffix].mean(axis=1), style, label=name)
-        axis.set(xlabel="meta-steps", title=f"{title}, held-out degradations", yscale="log")
-        axis.legend()
-    figure.savefig(OUT / "curve.png", dpi=100)
+    """The loss, and what the inner step gains, over the meta-steps."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, style in (("unadapted", "--"), ("adapted", "-")):
+        left.plot(steps, results[name].mean(axis=1), style, label=name)
+    left.set(xlabel="meta-steps", title="outer loss on held-out degradations")
+    left.legend()
+    gain = results["unadapted"] - results["adapted"]
+    right.errorbar(steps, gain.mean(axis=1), standard_error(gain), marker="o", capsize=3)
+    right.axhline(0, color="gray", linewidth=1)
+    right.set(xlabel="meta-steps", title="what one inner step takes off it (mean, standard error)")
+    figure.savefig(OUT / "curve.png", dpi=80)
 
 
 def main() -> None:
@@ -139,11 +144,15 @@ def main() -> None:
 
     steps = list(range(0, STEPS + 1, SAVE_ITER))
     results = judge_checkpoints(steps)
-    print(f"\n{'steps':>6}" + "".join(f"{name:>14}" for name in results))
+    gain = results["unadapted"] - results["adapted"]
+    columns = {**{name: values.mean(axis=1) for name, values in results.items()}, "gain": gain.mean(axis=1)}
+    columns["standard error"] = standard_error(gain)
+    print(f"\n{'steps':>6}" + "".join(f"{name:>16}" for name in columns))
     for index, step in enumerate(steps):
-        print(f"{step:6}" + "".join(f"{values[index].mean():14.4f}" for values in results.values()))
-    better = np.mean(results["adapted"][-1] < results["unadapted"][-1])
-    print(f"adapted is better on {better:.0%} of {HELD_OUT_BATCHES} held-out meta-batches")
+        print(f"{step:6}" + "".join(f"{values[index]:16.4f}" for values in columns.values()))
+    print(
+        f"after {STEPS} steps adapted is better on {np.sum(gain[-1] > 0)} of {HELD_OUT_BATCHES} held-out meta-batches"
+    )
     draw(steps, results)
     print(f"\ncurve: {(OUT / 'curve.png').relative_to(ROOT)}   ({time.monotonic() - began:.0f} s)")
 

@@ -1,12 +1,14 @@
 """Files that are either whole or absent: written beside their place, then renamed into it."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from metaf2n_tf.cli import say
 from metaf2n_tf.errors import UserError
 
 _BLOCK = 1 << 20
@@ -49,6 +51,22 @@ def write_bytes(path: Path, content: bytes) -> None:
             part.write_bytes(content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock ends with the process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is writing there") from None
+        except OSError as error:  # some network file systems
+            say(f"{folder}: cannot be locked ({error.strerror}), so do not start another run there")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:

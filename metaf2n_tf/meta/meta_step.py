@@ -1,7 +1,8 @@
 """One step of meta-training (paper section 3.3; MetaF2N's `train.py`): a meta-batch in, new weights out.
 
 Per task the inner loop adapts the SR network to the faces, and the outer loss judges it on the backgrounds; its
-gradient, through the inner loop, trains the SR network and MaskNet. The discriminator learns from the same outputs.
+gradient, through the inner loop, trains the SR network and MaskNet. The discriminator learns from the same outputs (the
+published code makes them again, with the generator's new weights).
 Tasks follow one another and only sums of their gradients are kept, so memory does not grow with their number.
 """
 
@@ -44,7 +45,7 @@ class Losses(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Of the last task: W, (B, p, p, 1), and the SR backgrounds after adaptation, (B, q, q, 3), not clipped."""
+    """Of the first task: W, (B, p, p, 1), and the SR backgrounds after adaptation, (B, q, q, 3), not clipped."""
 
     weight_map: tf.Tensor
     outputb: tf.Tensor
@@ -76,7 +77,7 @@ class Unadapted(NamedTuple):
     l1: tf.Tensor
     lpips: tf.Tensor
     gan: tf.Tensor
-    outputb: tf.Tensor  # of the last task, (B, q, q, 3)
+    outputb: tf.Tensor  # of the first task, (B, q, q, 3)
 
 
 def initial_state(generator: Params, discriminator_params: Params) -> TrainingState:
@@ -141,10 +142,9 @@ class MetaStep:
 
     @functools.cached_property
     def _super_resolve(self) -> Forward:
-        # Inside an XLA program, a traced function's gradient would make constants of the weights: compiled at each step.
-        block = rrdbnet.block if self.xla else rrdbnet.BLOCK
-        if self.recompute_blocks:
-            block = recompute(block, self.xla)
+        # Not rrdbnet.BLOCK: its second-order gradient needs twice the memory, and XLA takes the weights in it for
+        # constants, which means compiling at every step.
+        block = recompute(rrdbnet.block, self.xla) if self.recompute_blocks else rrdbnet.block
         forward = functools.partial(rrdbnet.forward, run_block=block)
         return _in_bfloat16(forward) if self.mixed_precision else forward
 
@@ -216,7 +216,7 @@ class MetaStep:
         )
 
     def _over_tasks(self, one_task: Callable[[MetaBatch], Gradients], batch: MetaBatch) -> Gradients:
-        """Task after task in a loop that carries the sums."""
+        """Task after task in a loop that carries the sums; backwards, so that the first one's pictures remain."""
         tasks = batch.inputa.shape[0]
 
         def take(index: tf.Tensor | int) -> MetaBatch:
@@ -227,7 +227,7 @@ class MetaStep:
         start = zeros._replace(weight_range=tf.constant([float("inf"), float("-inf")]))
 
         def add(index: tf.Tensor, total: Gradients) -> tuple[tf.Tensor, Gradients]:
-            one = one_task(take(index))
+            one = one_task(take(tasks - 1 - index))
             generator, judge, summed = tf.nest.map_structure(
                 lambda a, b: a + b / self.meta_batch_size, total[:3], one[:3]
             )
@@ -256,7 +256,7 @@ class MetaStep:
 
         types = (tf.float32,) * len(Unadapted._fields)
         *terms, outputs = tf.map_fn(one_task, batch, parallel_iterations=1, fn_output_signature=types)
-        return Unadapted(*(tf.reduce_mean(term) for term in terms), outputs[-1])
+        return Unadapted(*(tf.reduce_mean(term) for term in terms), outputs[0])
 
     def gradients(self, state: TrainingState, batch: MetaBatch, step: tf.Tensor | int) -> Gradients:
         """Gradients of the tasks given, which may be a part of the meta-batch: (its tasks, B, ...)."""

@@ -55,7 +55,8 @@ class Replicas:
         self.process, self.processes = _process(strategy)
         if meta_step.meta_batch_size % self.count:
             raise UserError(
-                f"META_BATCH_SIZE = {meta_step.meta_batch_size} cannot be shared out evenly over {self.count} devices"
+                f"META_BATCH_SIZE = {meta_step.meta_batch_size} cannot be shared out evenly over {self.count} devices. "
+                "Remedy: another META_BATCH_SIZE, or fewer devices with --gpu"
             )
         self.tasks = meta_step.meta_batch_size // self.processes
         if self.count == 1:
@@ -143,6 +144,14 @@ class Replicas:
             return flag
         flags = self._distribute(lambda _: tf.constant(float(flag)))
         return bool(self._strategy.reduce(tf.distribute.ReduceOp.SUM, flags, axis=None) > 0)
+
+    def agree(self, number: int) -> bool:
+        """Whether all processes have the same number, below 2^31; all of them must ask."""
+        if self.processes == 1:
+            return True
+        numbers = self._distribute(lambda _: tf.constant([number]))
+        gathered = self._strategy.gather(numbers, axis=0)
+        return bool(tf.reduce_all(gathered == number))
 
 
 def _sum_over_replicas(gradients: Gradients) -> Gradients:

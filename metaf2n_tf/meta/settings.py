@@ -1,31 +1,29 @@
 """The settings of a training run: `config.py`, with what the command line overrides, checked."""
 
 import difflib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
-_COUNTS = ["META_ITER", "META_BATCH_SIZE", "TASK_ITER", "TASK_BATCH_SIZE", "PRINT_ITER", "SAVE_ITER", "MAX_SKIPPED"]
-_LEAST = dict.fromkeys(_COUNTS, 1) | dict.fromkeys(
-    ["SEED", "SECOND_ORDER_GRAD_ITER", "KEEP_CHECKPOINTS", "META_LR", "DISCRIMINATOR_LR", "TASK_LR"], 0
+_WHOLE = {  # name: (least value, of which it must be a multiple)
+    "HEIGHT": (4, 4),
+    "HEIGHT1": (32, 8),  # for AlexNet and the discriminator
+    "SEED": (0, 1),
+    "SECOND_ORDER_GRAD_ITER": (0, 1),
+    "KEEP_CHECKPOINTS": (0, 1),
+} | dict.fromkeys(
+    ["META_ITER", "META_BATCH_SIZE", "TASK_ITER", "TASK_BATCH_SIZE", "PRINT_ITER", "SAVE_ITER", "MAX_SKIPPED"], (1, 1)
 )
+_RATES = ["META_LR", "DISCRIMINATOR_LR", "TASK_LR"]
+_TEXTS = ["TFRECORD_PATH0", "TFRECORD_PATH1", "RESTORER", "SR_WEIGHTS", "DISCRIMINATOR_WEIGHTS", "LPIPS_WEIGHTS"]
+_TEXTS += ["CHECKPOINT_DIR", "LOG_DIR"]
 
 
 class Settings(SimpleNamespace):
     """The values of `config.py` under their names there."""
-
-    def __str__(self) -> str:
-        return "\n".join(f"{name} = {value!r}" for name, value in vars(self).items())
-
-    def save(self, path: Path) -> None:
-        """Write them as JSON."""
-        files.write_bytes(path, (json.dumps(vars(self), indent=1) + "\n").encode())
 
 
 def _parse(name: str, text: str, default: object) -> object:
@@ -48,6 +46,26 @@ def _override(values: dict[str, object], assignments: Sequence[str]) -> None:
         values[name] = _parse(name, text, values[name])
 
 
+def _check(values: Mapping[str, object]) -> None:
+    def check(name: str, fine: bool, expected: str) -> None:
+        if not fine:
+            raise UserError(f"{name} = {values.get(name)!r}: expected {expected}")
+
+    for name, (least, unit) in _WHOLE.items():
+        value = values.get(name)
+        fine = isinstance(value, int) and not isinstance(value, bool) and value >= least and value % unit == 0
+        check(name, fine, f"a whole number of at least {least}" + (f", a multiple of {unit}" if unit > 1 else ""))
+    for name in _RATES:
+        value = values.get(name)
+        check(name, isinstance(value, int | float) and 0 <= value < math.inf, "a number of at least 0")
+    for name in _TEXTS:
+        check(name, isinstance(values.get(name), str), "text")
+    check("DECAY_STEP_WEIGHTS", isinstance(values.get("DECAY_STEP_WEIGHTS"), bool), "True or False")
+    for name, other in (("WIDTH", "HEIGHT"), ("WIDTH1", "HEIGHT1")):
+        check(name, values.get(name) == values[other], f"{other}, {values[other]}, as patches are squares")
+    check("CHANNEL", values.get("CHANNEL") == 3, "3, as pictures are RGB")
+
+
 def read_settings(config: ModuleType | Mapping[str, object], assignments: Sequence[str] = ()) -> Settings:
     """The values of `config`, overridden.
 
@@ -61,9 +79,5 @@ def read_settings(config: ModuleType | Mapping[str, object], assignments: Sequen
     found = config if isinstance(config, Mapping) else vars(config)
     values = {name: value for name, value in found.items() if name.isupper()}
     _override(values, assignments)
-    for name, least in _LEAST.items():
-        if not least <= values[name] < math.inf:  # what is not a number is refused too
-            raise UserError(f"{name} = {values[name]}: must be at least {least}")
-    if (values["WIDTH"], values["WIDTH1"], values["CHANNEL"]) != (values["HEIGHT"], values["HEIGHT1"], 3):
-        raise UserError("config.py: patches are squares of RGB: WIDTH = HEIGHT, WIDTH1 = HEIGHT1 and CHANNEL = 3")
+    _check(values)
     return Settings(**values)

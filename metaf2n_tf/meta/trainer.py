@@ -6,7 +6,8 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Options:
 
 
 def _need(name: str, path: str, remedy: str) -> None:
-    if not os.path.exists(path):
+    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
         raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
 
 
@@ -64,9 +65,8 @@ def untrained_state(settings: Settings) -> TrainingState:
       UserError: weights are missing or damaged.
     """
     fetch = "python scripts/download_weights.py"
-    if settings.SR_WEIGHTS.endswith(".pth"):
-        instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
-        _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
+    instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
+    _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
     weights = load_weights(settings.SR_WEIGHTS)
     say(f"SR network: {weights}")
     mask = masknet.initial_params(settings.SEED) if weights.mask is None else weights.mask
@@ -101,17 +101,17 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
     return step, checkpoint.restore(prefix), True
 
 
-def _save_settings(settings: Settings, place: Path) -> None:
+def _save_settings(settings: Mapping[str, object], place: Path) -> None:
     """Keep the settings beside the checkpoints, and say where they are not those of before."""
     file = place / "config.json"
     try:
         before = json.loads(file.read_text()) if file.is_file() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
-    for name, value in vars(settings).items():
+    for name, value in settings.items():
         if name in before and before[name] != value:
             say(f"{name} was {before[name]!r} up to here and is {value!r} now")
-    settings.save(file)
+    files.write_bytes(file, (json.dumps(settings, indent=1) + "\n").encode())
 
 
 @contextlib.contextmanager
@@ -123,7 +123,6 @@ def _stop_signals() -> Iterator[list[int]]:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
-        say(f"{signal.Signals(number).name}: a checkpoint is saved after this step")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -152,15 +151,32 @@ class Trainer:
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
         self._strategy = strategy
         self.step, state, self._saved = _start(settings, options)
-        self._replicas = self._make_replicas(self._first_order)
+        self._replicas = self._make_replicas()
+        if not self._replicas.agree(self._fingerprint(state)):
+            raise UserError(
+                "the processes do not start from the same step, weights and settings. Remedy: the same command "
+                f"everywhere, and {self._place} one folder that all of them can reach"
+            )
         self._state = self._replicas.place(state)
+
+    def _fingerprint(self, state: TrainingState) -> int:
+        digest = zlib.crc32(f"{self.step} {self.effective}".encode())
+        for value in tf.nest.flatten(state):
+            digest = zlib.crc32(np.ascontiguousarray(value), digest)
+        return digest % 2**31
+
+    @property
+    def effective(self) -> dict[str, object]:
+        """The settings and those flags that are part of the method, which checkpoints do not hold."""
+        flags = ("first_order", "recompute", "mixed_precision")
+        return vars(self._settings) | {f"--{flag}": getattr(self._options, flag) for flag in flags}
 
     @property
     def _first_order(self) -> bool:
         return self._options.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
 
-    def _make_replicas(self, first_order: bool) -> Replicas:
-        settings, options = self._settings, self._options
+    def _make_replicas(self) -> Replicas:
+        settings, options, self._made_for = self._settings, self._options, self._first_order
         meta_step = MetaStep(
             lpips_params=self._lpips,
             meta_batch_size=settings.META_BATCH_SIZE,
@@ -169,7 +185,7 @@ class Trainer:
             meta_lr=settings.META_LR,
             discriminator_lr=settings.DISCRIMINATOR_LR,
             decay_step_weights=settings.DECAY_STEP_WEIGHTS,
-            first_order=first_order,
+            first_order=self._made_for,
             recompute_blocks=options.recompute,
             mixed_precision=options.mixed_precision,
             xla=options.xla,
@@ -196,11 +212,14 @@ class Trainer:
             for what in ("first step, tracing and compiling included", "second step"):
                 batch = next(batches)
                 started = time.monotonic()
-                state, report = self._replicas.step(self._state, batch, self.step)
+                _, report = self._replicas.step(self._state, batch, self.step)
                 weighted = float(report.losses.weighted)
                 say(f"{what}: {time.monotonic() - started:.2f} s, outer loss {weighted:.4f}")
-                del state
+            outer = float(self._replicas.unadapted(self._state, batch).outer)
+            say(f"outer loss of the second batch without adaptation {outer:.4f}")
         say(f"peak memory: {_peak_memory():.2f} GB")
+        megabytes = sum(leaf.nbytes for leaf in map(np.asarray, tf.nest.flatten(state))) / 1e6
+        say(f"a checkpoint takes {megabytes:.0f} MB, one every {self._settings.SAVE_ITER} steps")
 
     def run(self) -> int:
         """Train up to META_ITER steps in all, or until a signal comes.
@@ -218,18 +237,20 @@ class Trainer:
         chief = self._replicas.process == 0
         if chief:
             files.make_folder(self._place)
-            _save_settings(settings, self._place)
-            if not self._saved:
-                self._save()
-        watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
-        with self._batches() as batches, watch or contextlib.nullcontext(), _stop_signals() as signals:
-            return self._loop(batches, watch, signals)
+        with files.alone_in(self._place) if chief else contextlib.nullcontext():
+            if chief:
+                _save_settings(self.effective, self._place)
+                if not self._saved:
+                    self._save()
+            watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
+            with self._batches() as batches, watch or contextlib.nullcontext(), _stop_signals() as signals:
+                return self._loop(batches, watch, signals)
 
     def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int:
         settings, skipped, in_a_row = self._settings, 0, 0
         while self.step < settings.META_ITER:
-            if self.step == settings.SECOND_ORDER_GRAD_ITER and not self._options.first_order:
-                self._replicas = self._make_replicas(first_order=False)
+            if self._made_for != self._first_order:  # SECOND_ORDER_GRAD_ITER is reached
+                self._replicas = self._make_replicas()
             batch = next(batches)
             watched = (self.step + 1) % settings.PRINT_ITER == 0 or self.step == 0
             before = self._replicas.unadapted(self._state, batch) if watched else None
@@ -254,7 +275,7 @@ class Trainer:
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
                 self._save()
             if stopping:
-                say(f"stopped after step {self.step}; --resume goes on")
+                say(f"stopped by a signal after step {self.step}; --resume goes on")
                 return 128 + (signals[0] if signals else signal.SIGTERM)
         say(f"done: {self.step} steps")
         return cli.OK
@@ -277,11 +298,22 @@ def train(settings: Settings, options: Options) -> int:
     """Meta-train, or try what that takes; returns the exit code.
 
     Raises:
-      UserError: something is missing, damaged, does not go together or cannot be written.
+      UserError: something is missing, damaged, does not go together or cannot be written; or memory, or another
+        process, is at an end.
     """
-    trainer = Trainer(settings, options)
-    say(f"settings:\n{settings}")
-    if options.dry_run:
-        trainer.dry_run()
-        return cli.OK
-    return trainer.run()
+    try:
+        trainer = Trainer(settings, options)
+        say("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
+        if options.dry_run:
+            trainer.dry_run()
+            return cli.OK
+        return trainer.run()
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            "memory is exhausted. Remedy: --recompute, --mixed_precision, --first_order, a smaller TASK_BATCH_SIZE, "
+            "HEIGHT1 or HEIGHT"
+        ) from error
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise UserError(
+            "another process of this training is gone. Remedy: start all of them again with --resume"
+        ) from error

@@ -3,11 +3,13 @@
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.cli import say
+from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta.meta_step import Report, Unadapted
 
@@ -39,16 +41,16 @@ def scalars(report: Report, before: Unadapted) -> dict[str, float]:
 
 
 def pictures(batch: MetaBatch, report: Report, before: Unadapted) -> dict[str, tf.Tensor]:
-    """`{published name: float32 (B, H, W, 3 or 1) in [0, 1]}` of the last task."""
+    """`{published name: float32 (B, H, W, 3 or 1) in [0, 1]}` of the first task."""
     weight_map = report.pictures.weight_map
     named = {
-        "1.inputa_query": batch.inputa[-1],
-        "2.labela_query": batch.labela[-1],
-        "3.inputb_query": batch.inputb[-1],
+        "1.inputa_query": batch.inputa[0],
+        "2.labela_query": batch.labela[0],
+        "3.inputb_query": batch.inputb[0],
         "4.init_outputb_query": before.outputb,
         "5.outputb_query": report.pictures.outputb,
-        "6.GT": batch.labelb[-1],
-        "7.GT_Nousm": batch.labelb_nousm[-1],
+        "6.GT": batch.labelb[0],
+        "7.GT_Nousm": batch.labelb_nousm[0],
         "8.W": weight_map / tf.maximum(1.0, tf.reduce_max(weight_map)),
     }
     return {name: tf.clip_by_value(value, 0.0, 1.0) for name, value in named.items()}
@@ -64,7 +66,8 @@ class Watch:
     """Shows steps; to be used in a `with` block."""
 
     def __init__(self, logs: str, last_step: int):
-        """`logs`: TensorBoard's folder; `last_step`: META_ITER."""
+        """`logs`: TensorBoard's folder, a UserError where it cannot be made; `last_step`: META_ITER."""
+        files.make_folder(Path(logs))
         self._writer = tf.summary.create_file_writer(logs)
         self._last_step = last_step
         self._clock: tuple[int, float] | None = None  # a step, and when it was done
@@ -97,16 +100,21 @@ class Watch:
             f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}{pace}"
             + (f", {skipped} skipped" if skipped else "")
         )
+        if values["W max"] == 0:
+            say("W is 0 everywhere: MaskNet trusts no pixel, there is no inner step, and it may not recover")
 
     def _write(
         self, step: int, values: Mapping[str, float], batch: MetaBatch, report: Report, before: Unadapted
     ) -> None:
-        with self._writer.as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(_tag(name), value)
-            for name, images in pictures(batch, report, before).items():
-                tf.summary.image(_tag(name), images, max_outputs=_PICTURES)
-        self._writer.flush()
+        try:
+            with self._writer.as_default(step):
+                for name, value in values.items():
+                    tf.summary.scalar(_tag(name), value)
+                for name, images in pictures(batch, report, before).items():
+                    tf.summary.image(_tag(name), images, max_outputs=_PICTURES)
+            self._writer.flush()
+        except tf.errors.OpError as error:  # no reason to end a training
+            say(f"step {step} is not in TensorBoard's files: {error.message.splitlines()[0]}")
 
     def __enter__(self) -> "Watch":
         return self

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.networks.rrdbnet import SCALE
+
 SCOPE = "Mask"
 WIDTH = 64
 NUM_CONV = 8
-SCALE = 4
+_TRUNCATED_DEVIATION = 0.87962566103423978  # of a normal cut off at 2
 
 Params = Mapping[str, tf.Tensor]
 
@@ -25,11 +27,15 @@ def variable_shapes() -> dict[str, tuple[int, ...]]:
 
 def initial_params(seed: int) -> dict[str, np.ndarray]:
     """Draw untrained weights: TF1's VarianceScaling (scale 1, fan in, truncated normal), zero biases, float32."""
-    initializer = tf.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal", seed=seed)
-    return {
-        name: initializer(shape).numpy() if len(shape) > 1 else np.zeros(shape, np.float32)
-        for name, shape in variable_shapes().items()
-    }
+    rng = np.random.default_rng(seed)
+    params = {}
+    for name, shape in variable_shapes().items():
+        values = rng.standard_normal(shape)
+        while np.any(far := np.abs(values) > 2.0):
+            values[far] = rng.standard_normal(np.count_nonzero(far))
+        scale = 1.0 / np.sqrt(np.prod(shape[:-1])) / _TRUNCATED_DEVIATION
+        params[name] = np.float32(scale * values) if len(shape) > 1 else np.zeros(shape, np.float32)
+    return params
 
 
 def _taps(offset: float) -> list[float]:

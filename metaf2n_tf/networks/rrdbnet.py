@@ -85,8 +85,8 @@ def forward(params: Params, images: tf.Tensor, run_block: Block = BLOCK) -> tf.T
     Args:
       params: `{name: tensor}` with the names of `variable_shapes`; number of blocks and widths are read off it.
       images: (N, H, W, 3) of the parameters' dtype, RGB in [0, 1].
-      run_block: computes a residual block. `XLA_BLOCK` compiles it with XLA, one program for all of them (a caller that is
-        itself under XLA has no need of it).
+      run_block: computes a residual block: `BLOCK`; `XLA_BLOCK`, which XLA compiles, one program for all of them; or,
+        for a caller that is itself under XLA, `block`.
 
     Returns:
       (N, 4H, 4W, 3), RGB, about [0, 1], not clipped; differentiable to any order in `params` and `images`.

@@ -99,7 +99,8 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], replaces
                 os.fsync(stream.fileno())
             os.replace(piece, prefix.with_name(prefix.name + piece.name.removeprefix(part.name)))
     except (tf.errors.OpError, OSError) as error:
-        raise UserError(f"{prefix}: cannot be written: {str(error).splitlines()[0]}") from error
+        reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", str(error).splitlines()[0])
+        raise UserError(f"{prefix}: cannot be written: {reason}") from error
     finally:
         for piece in pieces:
             piece.unlink(missing_ok=True)

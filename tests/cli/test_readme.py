@@ -40,7 +40,8 @@ def test_every_command_runs(checkout, commands, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "script", ["test.py", "generate_test_faces.py", "scripts/generate_tfrecord.py", "scripts/preview_meta_batch.py"]
+    "script",
+    ["test.py", "generate_test_faces.py", "main.py", "scripts/generate_tfrecord.py", "scripts/preview_meta_batch.py"],
 )
 def test_every_flag_is_in_the_tables(root, script):
     readme = (root / "README.md").read_text()

@@ -35,6 +35,7 @@ state = replicas.place(tiny_training.state())
 before = replicas.unadapted(state, batch)
 for step in range(2):
     state, report = replicas.step(state, batch, step)
+agreeing = [replicas.agree(7), replicas.agree(replicas.process)]
 stopping = [replicas.anywhere(flag) for flag in (False, replicas.process == replicas.processes - 1)]
 arrays = {f"{index:05}": leaf for index, leaf in enumerate(tf.nest.flatten(replicas.first(state)))}
 np.savez(
@@ -46,5 +47,6 @@ np.savez(
     updated=report.updated,
     count=replicas.count,
     stopping=stopping,
+    agreeing=agreeing,
     **arrays,
 )

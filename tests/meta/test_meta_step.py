@@ -80,8 +80,8 @@ def test_published_losses_and_gradients(published, root, order):
         (ours.gan, parts["gan"][1:]),
     ):
         np.testing.assert_allclose(value, reference, rtol=1e-4)
-    np.testing.assert_allclose(found.pictures.weight_map, arrays["W"][-1], rtol=0, atol=2e-5)
-    np.testing.assert_allclose(found.pictures.outputb, arrays["outputb_after"][-1], rtol=0, atol=2e-4)
+    np.testing.assert_allclose(found.pictures.weight_map, arrays["W"][0], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(found.pictures.outputb, arrays["outputb_after"][0], rtol=0, atol=2e-4)
     check_norms(found.discriminator, expected["disc_grad_norm"])
     check_norms(found.generator, expected["grad_norm"])
     errors = []
@@ -111,7 +111,7 @@ def test_published_losses_before_adaptation(published, root):
     np.testing.assert_allclose(found.outer, expected["outer_before"], rtol=1e-4)
     for name in ("l1", "lpips", "gan"):
         np.testing.assert_allclose(getattr(found, name), expected["parts"][name][0], rtol=1e-4)
-    np.testing.assert_allclose(found.outputb, arrays["outputb_before"][-1], rtol=0, atol=2e-4)
+    np.testing.assert_allclose(found.outputb, arrays["outputb_before"][0], rtol=0, atol=2e-4)
 
 
 # ---- the definition, on tiny networks
@@ -152,7 +152,10 @@ def by_definition(state, task, task_lr, task_iter, step, first_order):
     return total, judged, generator, tape.gradient(judged, judge)
 
 
-@pytest.mark.parametrize(("task_iter", "first_order"), [(1, False), (2, False), (2, True)])
+@pytest.mark.parametrize(
+    ("task_iter", "first_order"),
+    [(2, False), pytest.param(1, False, marks=pytest.mark.slow), pytest.param(2, True, marks=pytest.mark.slow)],
+)
 def test_gradients_are_those_of_the_definition(tiny, task_iter, first_order):
     state, batch = tiny
     step, task_lr = 700, 0.05
@@ -167,17 +170,6 @@ def test_gradients_are_those_of_the_definition(tiny, task_iter, first_order):
         assert np.linalg.norm(flat(ours) - flat(expected)) < 1e-4 * np.linalg.norm(flat(expected))
     masks = flat({name: value for name, value in generator.items() if "Mask" in name})
     assert np.linalg.norm(masks) > 0
-
-
-def test_first_and_second_order_differ_in_masknet_most(tiny):
-    state, batch = tiny
-    first, second = (
-        gradients(tiny_training.meta_step(first_order=order, task_lr=0.05), state, batch).generator
-        for order in (True, False)
-    )
-    assert np.linalg.norm(first["Mask/conv8/kernel"] - second["Mask/conv8/kernel"]) > 1e-2 * np.linalg.norm(
-        second["Mask/conv8/kernel"]
-    )
 
 
 # ---- how it is computed changes nothing
@@ -199,7 +191,7 @@ def test_tasks_add_up_to_their_mean(tiny, plain):
         np.testing.assert_allclose(flat(getattr(plain, field)), expected, rtol=1e-4, atol=1e-7)
     ranges = np.array([part.weight_range for part in parts])
     np.testing.assert_array_equal(plain.weight_range, [ranges[:, 0].min(), ranges[:, 1].max()])
-    np.testing.assert_array_equal(plain.pictures.outputb, parts[-1].pictures.outputb)
+    np.testing.assert_array_equal(plain.pictures.outputb, parts[0].pictures.outputb)
 
 
 @pytest.mark.parametrize("first_order", [False, True])

@@ -42,7 +42,7 @@ def finish(processes):
         assert process.returncode == 0, printed
 
 
-def check(path, one_device):
+def check(path, one_device, processes):
     before, report, state = one_device
     with np.load(path) as found:
         np.testing.assert_allclose(found["unadapted"], np.array(before[:4]), rtol=1e-5)
@@ -52,13 +52,14 @@ def check(path, one_device):
         assert found["updated"]
         assert found["count"] == 2
         assert found["stopping"].tolist() == [False, True]
+        assert found["agreeing"].tolist() == [True, processes == 1]
         for index, leaf in enumerate(tf.nest.flatten(state)):
             np.testing.assert_allclose(found[f"{index:05}"], leaf, rtol=1e-3, atol=2e-6)
 
 
 def test_two_replicas_of_one_process(tmp_path, one_device):
     finish([start(tmp_path / "two.npz", 2)])
-    check(tmp_path / "two.npz", one_device)
+    check(tmp_path / "two.npz", one_device, 1)
 
 
 def free_ports(count):
@@ -77,7 +78,7 @@ def test_two_processes(tmp_path, one_device):
     tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
     finish([start(output, 1, task) for output, task in zip(outputs, tasks, strict=True)])
     for output in outputs:
-        check(output, one_device)
+        check(output, one_device, 2)
 
 
 def test_tasks_must_go_evenly_over_the_devices():

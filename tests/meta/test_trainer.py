@@ -9,6 +9,7 @@ import tiny_training
 
 import config
 from metaf2n_tf import cli
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta import checkpoint, trainer
 from metaf2n_tf.meta.settings import read_settings
@@ -52,17 +53,6 @@ def straight(prepared, tmp_path_factory):
     place = tmp_path_factory.mktemp("straight") / "weights"
     assert train(settings_for(prepared, place), Options()) == cli.OK
     return place
-
-
-def test_resuming_gives_the_same_bits(prepared, straight, tmp_path, lines):
-    place = tmp_path / "weights"
-    assert train(settings_for(prepared, place, META_ITER=2), Options()) == cli.OK
-    assert train(settings_for(prepared, place), Options(step=2)) == cli.OK
-    ours, expected = variables(place, 4), variables(straight, 4)
-    assert set(ours) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_array_equal(ours[name], value, err_msg=name)
-    assert "META_ITER was 2 up to here and is 4 now" in lines
 
 
 def test_checkpoints_and_logs_of_a_run(straight):
@@ -113,7 +103,7 @@ def test_step_must_be_the_newest_checkpoints(prepared, straight, tmp_path):
     assert train(settings, Options(resume=True)) == cli.OK  # META_ITER steps are done
 
 
-def test_sigterm_saves_after_the_step(prepared, straight, tmp_path, monkeypatch, lines):
+def test_sigterm_saves_and_resuming_gives_the_same_bits(prepared, straight, tmp_path, monkeypatch, lines):
     place = tmp_path / "weights"
     settings = settings_for(prepared, place, SAVE_ITER=100)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -127,11 +117,14 @@ def test_sigterm_saves_after_the_step(prepared, straight, tmp_path, monkeypatch,
     with monkeypatch.context() as patched:
         patched.setattr(trainer.Replicas, "step", step)
         assert train(settings, Options()) == 128 + signal.SIGTERM
-    assert "stopped after step 3; --resume goes on" in lines
+    assert "stopped by a signal after step 3; --resume goes on" in lines
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert train(settings, Options(resume=True)) == cli.OK
-    for name, value in variables(straight, 4).items():
-        np.testing.assert_array_equal(variables(place, 4)[name], value, err_msg=name)
+    assert train(settings_for(prepared, place), Options(resume=True)) == cli.OK
+    assert "SAVE_ITER was 100 up to here and is 2 now" in lines
+    ours, expected = variables(place, 4), variables(straight, 4)
+    assert set(ours) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
 
 
 def test_steps_that_are_not_finite_are_skipped_and_end_the_run(prepared, tmp_path, monkeypatch, lines):
@@ -154,6 +147,41 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(prepared, tmp_pat
     assert "no update (2 in a row)" in said
     assert "diverged" in said
     assert f"{place / 'Model0' / 'model-2'}" in lines[-1]
+
+
+def test_a_folder_is_for_one_run_at_a_time(prepared, tmp_path, lines):
+    settings = settings_for(prepared, tmp_path / "weights")
+    with files.alone_in(tmp_path / "weights" / "Model0"), pytest.raises(UserError, match="another run is writing"):
+        train(settings, Options())
+
+
+def test_flags_of_the_method_are_kept_and_compared(prepared, straight, lines):
+    settings = settings_for(prepared, straight)
+    trainer._save_settings(Trainer(settings, Options(step=4, first_order=True)).effective, straight / "Model0")
+    assert "--first_order was False up to here and is True now" in lines
+
+
+def test_memory_and_lost_processes_are_one_line(prepared, tmp_path, monkeypatch):
+    settings = settings_for(prepared, tmp_path / "weights")
+    for error, message in (
+        (tf.errors.ResourceExhaustedError(None, None, "OOM"), "--recompute"),
+        (tf.errors.UnavailableError(None, None, "Connection refused"), "another process"),
+    ):
+
+        def fail(*_, error=error):
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(trainer.Replicas, "step", fail)
+            with pytest.raises(UserError, match=message):
+                train(settings, Options(dry_run=True))
+
+
+def test_logs_that_cannot_be_written_do_not_start(prepared, tmp_path):
+    (tmp_path / "logs0").write_text("in the way")
+    settings = settings_for(prepared, tmp_path / "weights", LOG_DIR=str(tmp_path / "logs"))
+    with pytest.raises(UserError, match="logs0: cannot make this folder"):
+        train(settings, Options())
 
 
 def test_a_dry_run_keeps_nothing(prepared, tmp_path, lines):

@@ -35,4 +35,5 @@ def test_initial_weights_are_variance_scaled():
     np.testing.assert_allclose(kernel.std(), np.sqrt(1 / (9 * 64)), rtol=0.02)
     assert np.abs(kernel).max() < 2.3 * np.sqrt(1 / (9 * 64))  # truncated at two of the drawn normal's deviations
     assert not params["Mask/conv4/bias"].any()
+    assert not np.array_equal(kernel, params["Mask/conv5/kernel"])
     np.testing.assert_array_equal(kernel, masknet.initial_params(seed=3)["Mask/conv4/kernel"])

@@ -1,9 +1,7 @@
 """Make the training sets: which pictures, what is there already, who writes them, what became of them."""
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,22 +58,6 @@ class _Plan:
         return [
             path for path in sorted(tfrecord.parent.iterdir()) if path.name not in own and shards.is_of(path, tfrecord)
         ]
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the lock ends with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another run is writing there") from None
-        except OSError as error:  # some network file systems
-            say(f"{folder}: cannot be locked ({error.strerror}), so do not start another run there")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _plan(request: Request, options: Options) -> _Plan:
@@ -152,7 +134,7 @@ def run(requests: Sequence[Request], options: Options) -> int:
         with contextlib.ExitStack() as locks:
             for folder in {request.tfrecord.parent for request in requests}:
                 files.make_folder(folder)
-                locks.enter_context(_alone_in(folder))
+                locks.enter_context(files.alone_in(folder))
             plans = [_plan(request, options) for request in requests]
             return max([_make(plan, options) for plan in plans])
     except OSError as error:

@@ -11,9 +11,9 @@ import pytest
 from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
 
 from metaf2n_tf.cli import OK, SOME_FAILED
-from metaf2n_tf.data import images
+from metaf2n_tf.data import files, images
 from metaf2n_tf.data.tfrecords import local, manifest
-from metaf2n_tf.data.tfrecords.generate import Options, Request, _alone_in, run
+from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.sources import list_pictures
 from metaf2n_tf.data.tfrecords.squares import Cutting, cut_squares
 from metaf2n_tf.errors import UserError
@@ -183,7 +183,7 @@ def test_a_run_killed_before_its_first_entry_goes_on(tmp_path, folder, monkeypat
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path, folder):
     (tmp_path / "out").mkdir()
-    with _alone_in(tmp_path / "out"), pytest.raises(UserError, match="out: another run is writing there"):
+    with files.alone_in(tmp_path / "out"), pytest.raises(UserError, match="out: another run is writing there"):
         make(tmp_path, folder)
     make(tmp_path, folder)
 
