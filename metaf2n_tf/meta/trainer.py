@@ -142,6 +142,8 @@ class Trainer:
           UserError: something is missing, damaged or does not go together.
         """
         strategy = choose_strategy()
+        if options.mixed_precision and not options.xla:
+            say("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
         self._settings, self._options = settings, options
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         restorer_sr = lambda: load_weights(settings.SR_WEIGHTS).sr  # noqa: E731

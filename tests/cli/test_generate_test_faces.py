@@ -190,7 +190,7 @@ def test_without_any_weights_the_choice_is_explained(place, root):
 
 
 def test_killed_in_the_middle_everything_left_is_whole(place):
-    for index in range(30):
+    for index in range(14):
         place.group(f"p{index:02}.png", 1, 2)
     options = ("--save_aligned", "--preview")
     process = subprocess.Popen(
@@ -210,4 +210,4 @@ def test_killed_in_the_middle_everything_left_is_whole(place):
     for name in place.files(folder.LQ):
         assert (place.out / name.replace("Face_LQ", "Face_HQ")).is_file()
     place.run(*options)
-    assert len(place.files(*folder.SIDES)) == 30 * (4 * 2 + 1) + 5  # two faces a group, one in the portrait
+    assert len(place.files(*folder.SIDES)) == 14 * (4 * 2 + 1) + 5  # two faces a group, one in the portrait

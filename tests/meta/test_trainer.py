@@ -161,20 +161,17 @@ def test_flags_of_the_method_are_kept_and_compared(prepared, straight, lines):
     assert "--first_order was False up to here and is True now" in lines
 
 
-def test_memory_and_lost_processes_are_one_line(prepared, tmp_path, monkeypatch):
-    settings = settings_for(prepared, tmp_path / "weights")
-    for error, message in (
-        (tf.errors.ResourceExhaustedError(None, None, "OOM"), "--recompute"),
-        (tf.errors.UnavailableError(None, None, "Connection refused"), "another process"),
-    ):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(tf.errors.ResourceExhaustedError, "--recompute"), (tf.errors.UnavailableError, "another process")],
+)
+def test_memory_and_lost_processes_are_one_line(monkeypatch, error, message):
+    def fail(*_):
+        raise error(None, None, "all kinds of details")
 
-        def fail(*_, error=error):
-            raise error
-
-        with monkeypatch.context() as patched:
-            patched.setattr(trainer.Replicas, "step", fail)
-            with pytest.raises(UserError, match=message):
-                train(settings, Options(dry_run=True))
+    monkeypatch.setattr(trainer, "Trainer", fail)
+    with pytest.raises(UserError, match=message):
+        train(read_settings(config), Options())
 
 
 def test_logs_that_cannot_be_written_do_not_start(prepared, tmp_path):
