@@ -105,7 +105,7 @@ def bench_reading(tfrecord: Path) -> None:
     from metaf2n_tf.data.tfrecords.records import open_set
 
     opened = open_set(str(tfrecord))
-    positions = _shuffled(opened.count, 0, 0).take(opened.count)
+    positions = _shuffled(tf.data.Dataset.range(opened.count), opened.count, 0)
 
     def parse(example):
         label = tf.io.parse_single_example(example, {"label": tf.io.FixedLenFeature([], tf.string)})["label"]

@@ -27,7 +27,7 @@ from metaf2n_tf.meta.replicas import Replicas, choose_strategy
 from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.meta.watch import Watch
 from metaf2n_tf.metrics.lpips import load_lpips
-from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.networks import discriminator, masknet, rrdbnet
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import load_weights
 
@@ -141,17 +141,15 @@ class Trainer:
         Raises:
           UserError: something is missing, damaged or does not go together.
         """
-        strategy = choose_strategy()
+        self._strategy = choose_strategy()  # before TensorFlow is used
         if options.mixed_precision and not options.xla:
             say("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
         self._settings, self._options = settings, options
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
-        restorer_sr = lambda: load_weights(settings.SR_WEIGHTS).sr  # noqa: E731
-        self._restore = make_restorer(settings.RESTORER, self._faces.side, restorer_sr)
+        self._restore = make_restorer(settings.RESTORER, self._faces.side, lambda: load_weights(settings.SR_WEIGHTS).sr)
         self._place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
         _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
-        self._strategy = strategy
         self.step, state, self._saved = _start(settings, options)
         self._replicas = self._make_replicas()
         if not self._replicas.agree(self._fingerprint(state)):
@@ -204,12 +202,14 @@ class Trainer:
     def dry_run(self) -> None:
         """Two steps whose results are thrown away: parameters, memory and time are printed."""
         state = self._replicas.first(self._state)
-        for what, params in (
-            ("SR network", {name: value for name, value in state.generator.items() if name.startswith("MODEL/")}),
-            ("MaskNet", {name: value for name, value in state.generator.items() if name.startswith("Mask/")}),
-            ("discriminator", discriminator.trained(state.discriminator)),
+        trained = {**state.generator, **discriminator.trained(state.discriminator)}
+        for what, scope in (
+            ("SR network", rrdbnet.SCOPE),
+            ("MaskNet", masknet.SCOPE),
+            ("discriminator", discriminator.SCOPE),
         ):
-            say(f"{what}: {sum(int(np.prod(value.shape)) for value in params.values()):,} parameters")
+            count = sum(int(np.prod(value.shape)) for name, value in trained.items() if name.startswith(f"{scope}/"))
+            say(f"{what}: {count:,} parameters")
         with self._batches() as batches:
             for what in ("first step, tracing and compiling included", "second step"):
                 batch = next(batches)

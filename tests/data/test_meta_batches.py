@@ -54,6 +54,10 @@ def batches(sets):
     return take(sets, 4)
 
 
+def shuffled(count, first, seed):
+    return meta_batches._shuffled(tf.data.Dataset.range(first, 2**62), count, seed)
+
+
 def assert_same(one, other):
     for name, a, b in zip(one._fields, one, other, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name)
@@ -78,6 +82,22 @@ def test_names_shapes_and_ranges_are_the_published_ones(batches):
 @pytest.mark.parametrize(("step", "workers"), [(1, 1), (3, 3)])
 def test_a_run_resumes_at_any_step_with_any_number_of_workers(sets, batches, step, workers):
     assert_same(batches[step], take(sets, 1, first_step=step, workers=workers)[0])
+
+
+def test_shares_of_a_batch_are_its_tasks(sets, batches):
+    for part in range(2):
+        for index, batch in enumerate(take(sets, 2, first_step=1, share=(part, 2))):
+            whole = batches[1 + index]
+            assert_same(batch, type(whole)(*(tensor[part : part + 1] for tensor in whole)))
+
+
+def test_a_perfect_restorer_gives_the_faces_themselves(sets, batches):
+    restore = make_restorer("ground_truth", FACE, None)
+    with MetaBatches(task_dataset(*sets[0], SHAPE), restore, SHAPE) as made:
+        batch = next(made)
+    np.testing.assert_array_equal(batch.labela, batch.labela_gt)
+    np.testing.assert_array_equal(batch.inputb, batches[0].inputb)
+    assert np.abs(batch.labela - batches[0].labela).max() > 0.1
 
 
 def test_another_seed_gives_other_batches(sets, batches):
@@ -127,15 +147,15 @@ def test_every_patch_of_a_pair_is_cut_at_one_place_and_flipped_together(sets, ba
 def test_an_epoch_leaves_no_record_out(sets):
     (faces, _), _ = sets
     for seed in (0, 1):
-        order = list(meta_batches._shuffled(faces.count, 0, seed).take(3 * faces.count).as_numpy_iterator())
+        order = list(shuffled(faces.count, 0, seed).take(3 * faces.count).as_numpy_iterator())
         epochs = np.reshape(order, (3, faces.count))
         np.testing.assert_array_equal(np.sort(epochs, axis=1), [np.arange(faces.count)] * 3)
         assert len({tuple(epoch) for epoch in epochs}) > 1
-    assert list(meta_batches._shuffled(1, 5, 0).take(3).as_numpy_iterator()) == [0, 0, 0]
+    assert list(shuffled(1, 5, 0).take(3).as_numpy_iterator()) == [0, 0, 0]
 
 
 def test_the_order_is_shuffled_over_the_whole_set():
-    order = np.array(list(meta_batches._shuffled(5000, 0, 3).take(5000).as_numpy_iterator()))
+    order = np.array(list(shuffled(5000, 0, 3).take(5000).as_numpy_iterator()))
     assert abs(np.corrcoef(order, np.arange(5000))[0, 1]) < 0.05
     assert np.abs(np.diff(order)).mean() > 1000
 
@@ -145,7 +165,7 @@ def test_orders_of_epochs_and_seeds_have_nothing_in_common():
     count = 5000
 
     def order(epoch, seed):
-        places = meta_batches._shuffled(count, epoch * count, seed).take(count)
+        places = shuffled(count, epoch * count, seed).take(count)
         return np.fromiter(places.as_numpy_iterator(), np.int64)
 
     first = order(0, 0)
