@@ -15,7 +15,7 @@ train-demo: .venv/installed $(LPIPS)  ## a small meta-training, and what one inn
 	$(RUN) scripts/train_demo.py
 
 test: .venv/installed $(WEIGHTS) $(LPIPS)  ## the tests, under 12 minutes
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/installed $(WEIGHTS) $(LPIPS)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"

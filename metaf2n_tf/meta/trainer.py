@@ -17,7 +17,7 @@ import tensorflow as tf
 from metaf2n_tf import cli
 from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
-from metaf2n_tf.data.meta_batches import MetaBatches, Shape, task_dataset
+from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.restore_batch import make_restorer
@@ -56,6 +56,14 @@ class Options:
 def _need(name: str, path: str, remedy: str) -> None:
     if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
         raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
+
+
+def _restorer(settings: Settings, side: int) -> BatchRestorer:
+    try:
+        return make_restorer(settings.RESTORER, side, lambda: load_weights(settings.SR_WEIGHTS).sr)
+    except UserError as error:
+        reason = str(error).replace("--restorer ", "RESTORER = ", 1)
+        raise UserError(f"{reason}; or --set RESTORER=self_ensemble") from None
 
 
 def untrained_state(settings: Settings) -> TrainingState:
@@ -146,7 +154,7 @@ class Trainer:
             say("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
         self._settings, self._options = settings, options
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
-        self._restore = make_restorer(settings.RESTORER, self._faces.side, lambda: load_weights(settings.SR_WEIGHTS).sr)
+        self._restore = _restorer(settings, self._faces.side)
         self._place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
         _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)

@@ -149,6 +149,13 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(prepared, tmp_pat
     assert f"{place / 'Model0' / 'model-2'}" in lines[-1]
 
 
+def test_a_missing_restorer_is_named_as_in_config_py(prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = settings_for(prepared, tmp_path / "weights", RESTORER="gpen_256")
+    with pytest.raises(UserError, match="RESTORER = gpen_256: there is no weights/GPEN-BFR-256.pth.*RESTORER=self_ens"):
+        Trainer(settings, Options())
+
+
 def test_a_folder_is_for_one_run_at_a_time(prepared, tmp_path, lines):
     settings = settings_for(prepared, tmp_path / "weights")
     with files.alone_in(tmp_path / "weights" / "Model0"), pytest.raises(UserError, match="another run is writing"):
