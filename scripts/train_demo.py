@@ -7,7 +7,6 @@ results/train_demo.
 """
 
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from demo import command  # noqa: E402
 
 import config  # noqa: E402
 from metaf2n_tf.data import files  # noqa: E402
@@ -57,13 +57,6 @@ SET = {
     "HEIGHT1": 64,
     "WIDTH1": 64,
 }
-
-
-def command(script: str, *arguments: str | Path) -> None:
-    """Run one of the project's commands and show it."""
-    shown = " ".join(str(argument).replace(f"{ROOT}/", "") for argument in arguments)
-    print(f"\n$ python {script} {shown}", flush=True)
-    subprocess.run([sys.executable, script, *map(str, arguments)], cwd=ROOT, check=True)
 
 
 def narrow_networks(seed: int) -> TrainingState:

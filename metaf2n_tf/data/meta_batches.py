@@ -5,7 +5,6 @@ no buffer, and all draws have seeds of their own. So training resumes at any ste
 """
 
 import queue
-import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from metaf2n_tf.data.degradation import SMALLEST, degrade, draw_parameters
 from metaf2n_tf.data.operations.usm import sharpen
 from metaf2n_tf.data.tfrecords.records import RecordSet
 from metaf2n_tf.data.tfrecords.squares import gradient_energy
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, first_line
 from metaf2n_tf.networks.rrdbnet import SCALE
 
 MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
@@ -247,17 +246,13 @@ def task_dataset(
     return tasks.batch(tasks_here, drop_remainder=True).prefetch(1)
 
 
-def _reason(error: tf.errors.OpError) -> str:
-    return re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])
-
-
 def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
     """The dataset's elements; damage is a UserError."""
     try:
         yield from tasks
     except tf.errors.OpError as error:
         raise UserError(
-            f"the training data cannot be read: {_reason(error)}. Remedy: look for the damage with "
+            f"the training data cannot be read: {first_line(error)}. Remedy: look for the damage with "
             "scripts/generate_tfrecord.py --verify"
         ) from error
 
@@ -292,7 +287,7 @@ class MetaBatches:
                     return
             self._put(StopIteration())
         except tf.errors.InvalidArgumentError as error:
-            self._put(UserError(_reason(error)))
+            self._put(UserError(first_line(error)))
         except Exception as error:  # it is the reader's to handle
             self._put(error)
 

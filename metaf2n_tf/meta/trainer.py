@@ -160,7 +160,7 @@ class Trainer:
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
         self.step, state, self._saved = _start(settings, options)
         self._replicas = self._make_replicas()
-        if not self._replicas.agree(self._fingerprint(state)):
+        if self._replicas.processes > 1 and not self._replicas.agree(self._fingerprint(state)):
             raise UserError(
                 "the processes do not start from the same step, weights and settings. Remedy: the same command "
                 f"everywhere, and {self._place} one folder that all of them can reach"

@@ -11,6 +11,7 @@ import tensorflow as tf
 from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import MetaBatch
+from metaf2n_tf.errors import first_line
 from metaf2n_tf.meta.meta_step import Report, Unadapted
 
 _PICTURES = 4  # of a task
@@ -114,7 +115,7 @@ class Watch:
                     tf.summary.image(_tag(name), images, max_outputs=_PICTURES)
             self._writer.flush()
         except tf.errors.OpError as error:  # no reason to end a training
-            say(f"step {step} is not in TensorBoard's files: {error.message.splitlines()[0]}")
+            say(f"step {step} is not in TensorBoard's files: {first_line(error)}")
 
     def __enter__(self) -> "Watch":
         return self

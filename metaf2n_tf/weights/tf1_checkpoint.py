@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, first_line
 
 _DATA = ".data-00000-of-00001"
 
@@ -99,8 +99,7 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], replaces
                 os.fsync(stream.fileno())
             os.replace(piece, prefix.with_name(prefix.name + piece.name.removeprefix(part.name)))
     except (tf.errors.OpError, OSError) as error:
-        reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", str(error).splitlines()[0])
-        raise UserError(f"{prefix}: cannot be written: {reason}") from error
+        raise UserError(f"{prefix}: cannot be written: {first_line(error)}") from error
     finally:
         for piece in pieces:
             piece.unlink(missing_ok=True)
