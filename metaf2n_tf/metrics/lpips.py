@@ -37,6 +37,8 @@ def load_lpips(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other variables.
     """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py lpips-alex")
     return check_variables(str(path), npz.read_npz(Path(path)), variable_shapes())
 
 
@@ -84,19 +86,15 @@ def distance(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _load_once(path: Path) -> dict[str, tf.Tensor]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py lpips-alex")
     with tf.init_scope():  # outside of any function that is being traced, so that every function can use them
         return {name: tf.constant(value) for name, value in load_lpips(path).items()}
 
 
-def _check_pictures(input0: tf.Tensor, input1: tf.Tensor) -> None:
-    for x in (input0, input1):
-        if not x.dtype.is_floating:
-            raise UserError(f"LPIPS: pictures of {x.dtype.name}, expected floating point in [0, 1]")
-    if not input0.shape.is_compatible_with(input1.shape):
-        raise UserError(f"LPIPS: the pictures' shapes differ: {input0.shape} and {input1.shape}")
-    shape = input0.shape.merge_with(input1.shape)
+def check_shapes(first: tf.TensorShape, second: tf.TensorShape) -> None:
+    """Raise a UserError for pictures that cannot be compared, as far as their shapes are known."""
+    if not first.is_compatible_with(second):
+        raise UserError(f"LPIPS: the pictures' shapes differ: {first} and {second}")
+    shape = first.merge_with(second)
     if shape.rank is None:
         return
     if shape.rank < 3 or shape[-1] not in (3, None):
@@ -127,7 +125,10 @@ def lpips(
         asked = f"model={model!r}, net={net!r}, version={version}"
         raise UserError(f"LPIPS: {asked} is not there, only model='net-lin', net='alex', version=0.1")
     input0, input1 = tf.convert_to_tensor(input0), tf.convert_to_tensor(input1)
-    _check_pictures(input0, input1)
+    for x in (input0, input1):
+        if not x.dtype.is_floating:
+            raise UserError(f"LPIPS: pictures of {x.dtype.name}, expected floating point in [0, 1]")
+    check_shapes(input0.shape, input1.shape)
     leading = tf.shape(input0)[:-3]
     pictures = [tf.reshape(x, tf.concat([[-1], tf.shape(x)[-3:]], axis=0)) for x in (input0, input1)]
     result = tf.reshape(distance(_load_once(Path(WEIGHTS).absolute()), *pictures), leading)

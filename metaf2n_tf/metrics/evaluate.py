@@ -1,0 +1,151 @@
+"""`calculate_metrics.py`: measure a folder of results."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from metaf2n_tf import __version__, cli, runtime
+from metaf2n_tf.data import files, images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.metrics import fid, table
+from metaf2n_tf.metrics.ground_truth import GroundTruths
+from metaf2n_tf.metrics.measure import METRICS, Measured, Measurer
+from metaf2n_tf.networks import inception
+from metaf2n_tf.weights.inception import load_inception
+
+CSV, JSON = "metrics.csv", "metrics.json"
+_MOST_THREADS = 4  # each holds one picture and what is computed of it
+_SHOWN_NAMES = 10
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of `calculate_metrics.py`."""
+
+    result_dir: Path
+    gt_dir: Path | None
+    fid_ref_dir: Path | None
+    output_dir: Path
+    niqe_convention: str
+    fid_resize: str
+    recursive: bool
+    gpu: str | None
+
+
+def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Path) -> Measured:
+    """One picture; what is wrong with its ground truth fails the metrics that need one."""
+    result = images.read_rgb8(path)
+    try:
+        return measurer(result, None if gts is None else gts.read(name, result.shape[:2]))
+    except UserError as error:
+        measured = measurer(result)
+        failed = {metric: str(error) for metric in measurer.names if METRICS[metric].needs_gt}
+        return Measured(measured.values, failed | measured.failed)
+
+
+def _measure_all(
+    measurer: Measurer, gts: GroundTruths | None, results: dict[Path, Path]
+) -> Iterator[tuple[Path, Measured | None]]:
+    """Yield (name, its values) in order; None for one that cannot be read, which is said."""
+
+    def measure(item: tuple[Path, Path]) -> Measured | str:
+        try:
+            return _measure(measurer, gts, item[1], item[0])
+        except UserError as error:
+            return str(error)
+
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        measured = pool.map(measure, results.items())
+        for name, found in tqdm(zip(results, measured, strict=True), total=len(results), unit="picture"):
+            if isinstance(found, str):
+                cli.say(f"left out: {found}")
+            else:
+                for reason in dict.fromkeys(found.failed.values()):
+                    metrics = [metric for metric, why in found.failed.items() if why == reason]
+                    cli.say(f"{name}: no {', '.join(metrics)}: {reason}")
+            yield name, None if isinstance(found, str) else found
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _say_names(what: str, paths: list[Path]) -> None:
+    shown = ", ".join(path.as_posix() for path in paths[:_SHOWN_NAMES])
+    cli.say(f"{what} ({len(paths)}): {shown}{', ...' if len(paths) > _SHOWN_NAMES else ''}")
+
+
+def _fid(options: Options, paths: list[Path]) -> dict:
+    """The FID of readable results, in the form of `table.summarize`."""
+    params = load_inception(fid.WEIGHTS)
+    reference = fid.reference_statistics(options.fid_ref_dir, params, options.fid_resize)
+    results = fid.picture_statistics(paths, params, options.fid_resize, "FID's results")
+    if results.count < inception.FEATURES:
+        cli.say(
+            f"note: FID of {results.count} pictures is biased upwards (a full-rank covariance needs more than "
+            f"{inception.FEATURES}): compare it only with FIDs of as many pictures"
+        )
+    distance = fid.frechet_distance(results.mean, results.covariance, reference.mean, reference.covariance)
+    return {"mean": distance, "standard_error": None, "count": results.count, "reference_count": reference.count}
+
+
+def run(options: Options) -> int:
+    """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
+    paths = images.list_photos(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
+    results = {path.relative_to(options.result_dir): path for path in paths}
+    gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
+    if gts is not None and not any(gts.find(name) for name in results):
+        raise UserError(f"--gt_dir {options.gt_dir}: none of its names is one of {options.result_dir}")
+    files.make_folder(options.output_dir)
+    runtime.select_device(options.gpu)
+    measurer = Measurer(gts is not None, options.niqe_convention)
+
+    rows, readable, failed = [], [], {}
+    for name, measured in _measure_all(measurer, gts, results):
+        if measured is None:
+            failed[name.as_posix()] = dict.fromkeys(measurer.names, "unreadable")
+            continue
+        readable.append(results[name])
+        rows.append({"picture": name.as_posix()} | measured.values)
+        if measured.failed:
+            failed[name.as_posix()] = measured.failed
+    summaries, not_computed = {}, dict(measurer.not_computed)
+    for metric in measurer.names:
+        values = [row[metric] for row in rows if metric in row]
+        if values:
+            summaries[metric] = table.summarize(values)
+        else:
+            not_computed[metric] = "no picture of the folder gave a value"
+    unused = [] if gts is None else gts.unused(results)
+    if unused:
+        _say_names("ground truths without a result", unused)
+
+    if options.fid_ref_dir is not None:
+        name = fid.NAMES[options.fid_resize]
+        try:
+            summaries[name] = _fid(options, readable)
+        except UserError as error:
+            not_computed[name] = str(error)
+
+    files.write_bytes(options.output_dir / CSV, table.to_csv(["picture", *measurer.names], rows))
+    content = {
+        "result_dir": str(options.result_dir),
+        "gt_dir": None if options.gt_dir is None else str(options.gt_dir),
+        "fid_ref_dir": None if options.fid_ref_dir is None else str(options.fid_ref_dir),
+        "pictures": len(rows),
+        "metrics": summaries,
+        "not_computed": not_computed,
+        "failed": failed,
+        "ground_truths_without_result": [path.as_posix() for path in unused],
+        "version": __version__,
+    }
+    files.write_bytes(options.output_dir / JSON, table.to_json(content))
+    if summaries:
+        print(table.format_summary(summaries))
+    for metric, reason in not_computed.items():
+        cli.say(f"not computed: {metric}: {reason}")
+    cli.say(f"{CSV} and {JSON} are in {options.output_dir}")
+    return cli.SOME_FAILED if failed or not_computed else cli.OK
