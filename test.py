@@ -37,6 +37,8 @@ flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is giv
 flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
 flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
+flags.DEFINE_bool("report", False, "Also report.html: sliders, faces, losses and metrics of all photos, in one file.")
+flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name, for the report.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
 
 
@@ -54,6 +56,7 @@ def main(args: flags.FlagValues) -> int:
             face_dir=None if face_dir is None else Path(face_dir),
             output_dir=Path(args.output_dir),
             model_dir=Path(args.model_dir),
+            gt_dir=None if args.gt_dir is None else Path(args.gt_dir),
             fine_tune_num=cli.parse_ints("fine_tune_num", args.fine_tune_num),
             **{
                 name: args[name].value
@@ -70,6 +73,7 @@ def main(args: flags.FlagValues) -> int:
                     "recursive",
                     "ext",
                     "overwrite",
+                    "report",
                     "gpu",
                 ]
             },

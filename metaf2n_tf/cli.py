@@ -1,7 +1,8 @@
 """What the root scripts share: absl flags in, one call, an exit code out."""
 
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
@@ -25,6 +26,17 @@ def parse_ints(flag: str, text: str) -> list[int]:
         numbers = [-1]
     if min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise UserError(f"--{flag} {text}: expected a number, or distinct numbers like 0,1,5")
+    return numbers
+
+
+def parse_floats(flag: str, parts: Sequence[str]) -> list[float]:
+    """`["1e-3", "0.01"]` -> `[0.001, 0.01]`: distinct finite numbers, in the given order."""
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)) or len(set(numbers)) < len(numbers):
+        raise UserError(f"--{flag} {','.join(parts)}: expected a number, or distinct numbers like 1e-3,1e-2")
     return numbers
 
 

@@ -20,6 +20,7 @@ from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
+PICTURES = ("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 0x0102
 _TIFF_PHOTOMETRIC = 0x0106
@@ -155,6 +156,22 @@ def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
     return np.round(np.clip(values, 0.0, 1.0) * top).astype(np.uint8 if depth == 8 else np.uint16)
 
 
+def _to_gray(levels: np.ndarray) -> np.ndarray:
+    depth = 8 * levels.itemsize
+    return to_levels(np.float32(levels) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+
+
+def _to_rgb8(levels: np.ndarray) -> np.ndarray:
+    if levels.dtype != np.uint8:
+        levels = to_levels(np.float32(levels) / np.float32(65535))
+    return np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] <= 2 else np.ascontiguousarray(levels[..., :3])
+
+
+def as_written(levels: np.ndarray, photo: Photo) -> np.ndarray:
+    """What `read_rgb8` gives of the picture that `encode_png` makes of these levels."""
+    return _to_rgb8(_to_gray(levels)[..., None] if photo.gray else levels)
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -169,7 +186,7 @@ def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> by
     """
     depth = 8 * levels.itemsize
     if photo.gray:
-        levels = to_levels(np.float32(levels) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+        levels = _to_gray(levels)
     if photo.gray and alpha is not None and depth == 8:
         stream = io.BytesIO()
         Image.fromarray(np.dstack([levels, alpha])).save(stream, "PNG")
@@ -190,10 +207,7 @@ def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> by
 
 def read_rgb8(path: Path) -> np.ndarray:
     """uint8 (H, W, 3) RGB, whatever the file holds (alpha is dropped); raises as `read_photo` does."""
-    levels = _decode(path).levels
-    if levels.dtype != np.uint8:
-        levels = to_levels(np.float32(levels) / np.float32(65535))
-    return np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] <= 2 else np.ascontiguousarray(levels[..., :3])
+    return _to_rgb8(_decode(path).levels)
 
 
 def write_rgb8(path: Path, rgb: np.ndarray) -> None:
@@ -202,7 +216,11 @@ def write_rgb8(path: Path, rgb: np.ndarray) -> None:
 
 
 def list_photos(
-    folder: Path, extensions: Sequence[str] = (), recursive: bool = False, leave_out: Sequence[Path] = ()
+    folder: Path,
+    extensions: Sequence[str] = (),
+    recursive: bool = False,
+    leave_out: Sequence[Path] = (),
+    flag: str = "--input_dir",
 ) -> list[Path]:
     """Files of a folder in name order; hidden ones are left out.
 
@@ -210,12 +228,13 @@ def list_photos(
       extensions: suffixes such as `png` or `.jpg`; files with another one are left out. Empty: every file counts.
       recursive: also those in sub-folders.
       leave_out: folders of faces or results, which may lie inside `folder`.
+      flag: what `folder` is called in messages.
 
     Raises:
       UserError: no such folder, nothing in it, or two pictures whose results would have one name.
     """
     if not folder.is_dir():
-        raise UserError(f"--input_dir {folder}: no such folder")
+        raise UserError(f"{flag} {folder}: no such folder")
     suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
     others = [other.resolve() for other in leave_out if not folder.resolve().is_relative_to(other.resolve())]
     photos, pictures = [], {}
@@ -230,5 +249,5 @@ def list_photos(
                 raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: rename one, or --ext")
         photos.append(file)
     if not photos:
-        raise UserError(f"--input_dir {folder}: no photos there")
+        raise UserError(f"{flag} {folder}: no photos there")
     return photos

@@ -33,6 +33,15 @@ def _file(face_dir: Path, side: str, photo: Path, index: int | None) -> Path:
     return face_dir / side / photo.parent / f"{name}.png"
 
 
+def check_face_dir(face_dir: Path | None) -> None:
+    """Raise a UserError for a folder without faces; None means that no folder is named."""
+    if face_dir is not None and not (face_dir / LQ).is_dir():
+        raise UserError(
+            f"--face_dir {face_dir}: there is no {LQ} in it. Remedy: run generate_test_faces.py with "
+            f"--output_dir {face_dir}, or leave --face_dir out to have the faces found here"
+        )
+
+
 def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """The faces of one photo, in the order of their index.
 

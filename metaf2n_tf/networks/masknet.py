@@ -10,6 +10,7 @@ from metaf2n_tf.networks.rrdbnet import SCALE
 SCOPE = "Mask"
 WIDTH = 64
 NUM_CONV = 8
+CONTEXT = 4  # LQ pixels around a place that its W depends on: 8 HQ pixels of the convolutions, 2 of the enlargement
 _TRUNCATED_DEVIATION = 0.87962566103423978  # of a normal cut off at 2
 
 Params = Mapping[str, tf.Tensor]

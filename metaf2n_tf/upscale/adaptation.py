@@ -19,10 +19,15 @@ _CHUNK_PIXELS = 4096  # LQ pixels in a chunk: 16 patches of 16 x 16, about 1.5 G
 
 
 class Adaptation:
-    """One photo's inner loop, step by step. `losses` and `mean_weight` fill in as it goes."""
+    """One photo's inner loop, step by step.
+
+    losses: before each step so far, and after the last (`trajectory` fills it in); mean_weight: the mean of W, None
+    without patches; patches: how many there are.
+    """
 
     def __init__(self, adapter: "Adapter", lq: np.ndarray, hq: np.ndarray, task_lr: float):
         self._adapter, self._task_lr = adapter, task_lr
+        self.patches = len(lq)
         size = max(1, _CHUNK_PIXELS // (lq.shape[1] * lq.shape[2]))
         self._chunks = []
         for start in range(0, len(lq), size):
@@ -30,7 +35,8 @@ class Adaptation:
             weight_map = adapter.weight_map(adapter.mask, *patches)
             self._chunks.append((len(patches[0]) / len(lq), weight_map, *patches))
         self.losses: list[float] = []
-        self.mean_weight = sum(share * float(tf.reduce_mean(w)) for share, w, *_ in self._chunks)
+        means = [share * float(tf.reduce_mean(weight_map)) for share, weight_map, *_ in self._chunks]
+        self.mean_weight = sum(means) if means else None
 
     @property
     def finite(self) -> bool:
@@ -51,14 +57,22 @@ class Adaptation:
         return total_loss, total
 
     def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, rrdbnet.Params]]:
-        """Yield (steps, weights after that many) in rising order; `losses` then ends with these weights' loss."""
-        params, last = self._adapter.params, max(step_counts)
+        """Yield (steps, weights after that many) in rising order; `losses` then ends with these weights' loss.
+
+        The loaded weights themselves (`Adapter.params`) where there are no patches, and from the first loss on that is
+        not finite, where the loop ends.
+        """
+        start, last = self._adapter.params, max(step_counts)
+        params = start
         for steps in range(last + 1):
-            loss, gradient = self._gradient(params) if steps < last else (self._loss(params), None)
-            self.losses.append(loss)
+            if self.patches and self.finite:
+                loss, gradient = self._gradient(params) if steps < last else (self._loss(params), None)
+                self.losses.append(loss)
+                if not self.finite:
+                    params = start
             if steps in step_counts:
                 yield steps, params
-            if steps < last:
+            if self.patches and self.finite and steps < last:
                 params = inner_loop.sgd_update(params, gradient, self._task_lr)
 
 
@@ -79,5 +93,5 @@ class Adapter:
         self.loss = compiled(functools.partial(inner_loop.inner_loss, forward=forward))
 
     def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: float) -> Adaptation:
-        """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches, N >= 1."""
+        """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches."""
         return Adaptation(self, lq, hq, task_lr)

@@ -2,8 +2,19 @@
 
 import numpy as np
 
+from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.tiles import times_scale
+
+PATCH_SIZE, PATCH_NUM_PER_IMG = 64, 16
+
+
+def check_patches(patch_size: int, count: int) -> None:
+    """Raise a UserError for patches of an impossible size or number."""
+    if patch_size < 2 * SCALE or patch_size % SCALE:
+        raise UserError(f"--patch_size {patch_size}: a multiple of {SCALE}, at least {2 * SCALE}")
+    if count < 1:
+        raise UserError(f"--patch_num_per_img {count}: at least 1")
 
 
 def sample_patches(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from metaf2n_tf.data import files
+from metaf2n_tf.data.strict_json import plain
 
 NAME = "results.jsonl"
 
@@ -26,5 +27,5 @@ def read_results(output_dir: Path) -> dict[str, dict] | None:
 
 def write_results(output_dir: Path, records: dict[str, dict]) -> None:
     """Write all records, in the order of the photos' names."""
-    lines = [json.dumps(records[photo]) + "\n" for photo in sorted(records)]
+    lines = [json.dumps(plain(records[photo]), allow_nan=False) + "\n" for photo in sorted(records)]
     files.write_bytes(output_dir / NAME, "".join(lines).encode())

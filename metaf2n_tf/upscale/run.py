@@ -14,15 +14,18 @@ from metaf2n_tf import __version__, cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.generate import FaceFinder, Selection
-from metaf2n_tf.faces.restore import Setting
+from metaf2n_tf.metrics.ground_truth import GroundTruths
+from metaf2n_tf.metrics.measure import Measurer
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.photos import process_all
-from metaf2n_tf.tiles import SuperResolver
-from metaf2n_tf.upscale import results
-from metaf2n_tf.upscale.adaptation import Adapter
-from metaf2n_tf.upscale.patches import sample_patches
-from metaf2n_tf.weights.load import DEFAULT_TASK_LR, Weights, load_weights
+from metaf2n_tf.report import page, parts
+from metaf2n_tf.upscale import results, showing
+from metaf2n_tf.upscale.adaptation import Adaptation
+from metaf2n_tf.upscale.face_source import FaceSource
+from metaf2n_tf.upscale.model import MetaF2N
+from metaf2n_tf.upscale.patches import check_patches
+
+REPORT, PARTS = "report.html", "report_parts"
 
 
 @dataclass(frozen=True)
@@ -46,117 +49,142 @@ class Options:
     recursive: bool
     ext: list[str]
     overwrite: bool
+    report: bool
+    gt_dir: Path | None
     gpu: str | None
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
-        if self.patch_size < 2 * SCALE or self.patch_size % SCALE:
-            raise UserError(f"--patch_size {self.patch_size}: a multiple of {SCALE}, at least {2 * SCALE}")
-        if self.patch_num_per_img < 1:
-            raise UserError(f"--patch_num_per_img {self.patch_num_per_img}: at least 1")
+        check_patches(self.patch_size, self.patch_num_per_img)
+        if self.gt_dir is not None and not self.report:
+            raise UserError("--gt_dir: is for --report; calculate_metrics.py measures results that are there")
         if self.task_lr is not None and not self.task_lr > 0:
             raise UserError(f"--task_lr {self.task_lr}: a positive number")
-        if self.face_dir is not None and not (self.face_dir / folder.LQ).is_dir():
-            raise UserError(
-                f"--face_dir {self.face_dir}: there is no {folder.LQ} in it. Remedy: run generate_test_faces.py with "
-                f"--output_dir {self.face_dir}, or leave --face_dir out to have the faces found here"
-            )
+        folder.check_face_dir(self.face_dir)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo: `{steps: encoded PNG}`, its record, and its part of the report if one is asked for."""
+
+    pictures: dict[int, bytes]
+    record: dict
+    part: bytes | None
 
 
 class Session:
-    """What one run of `test.py` builds once: weights, compiled functions, detector and restorer."""
+    """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics."""
 
     def __init__(self, options: Options, num_photos: int):
         self.options = options
         self.device = runtime.select_device(options.gpu)
-        self.resolver = SuperResolver(options.tile, options.tile_pad, options.precision)
-        self.weights: Weights = load_weights(options.model_dir)
-        self.task_lr = options.task_lr or DEFAULT_TASK_LR[self.weights.kind]
         xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
         self.mode = "XLA" if xla else "graph"
-        self.adapter = Adapter(self.weights, xla)
-        cli.say(f"weights: {self.weights}")
-        default = "" if options.task_lr else f", the default for {self.weights.kind} weights"
+        self.model = MetaF2N(
+            options.model_dir, tile=options.tile, tile_pad=options.tile_pad, precision=options.precision, xla=xla
+        )
+        self.task_lr = options.task_lr or self.model.task_lr
+        cli.say(f"weights: {self.model.weights}")
+        default = "" if options.task_lr else f", the default for {self.model.weights.kind} weights"
         cli.say(f"task_lr: {self.task_lr:g}{default}")
         cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
-        self.find_faces = None
-        if options.face_dir is None and max(options.fine_tune_num) > 0:
-            setting = Setting(sr=lambda: self.weights.sr)
-            self.find_faces = FaceFinder(options.detector, options.restorer, setting, Selection())
+        self.faces = None
+        if options.face_dir is not None or max(options.fine_tune_num) > 0:
+            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
+        self.measurer = Measurer(self.gts is not None) if options.report else None
+        for metric, reason in self.measurer.not_computed.items() if self.measurer else ():
+            cli.say(f"the report is without {metric}: {reason}")
 
     def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""
         settings = dataclasses.asdict(self.options)
-        for name in ("input_dir", "output_dir", "recursive", "ext", "overwrite", "gpu"):
+        for name in ("input_dir", "output_dir", "recursive", "ext", "overwrite", "report", "gt_dir", "gpu"):
             del settings[name]
-        if self.options.face_dir is not None:
-            settings["face_dir"] = str(self.options.face_dir)
-        return settings | {
-            "detector": self.find_faces.detector if self.find_faces else None,
-            "restorer": self.find_faces.restorer if self.find_faces else None,
-            "model_dir": str(self.options.model_dir),
-            "weights": self.weights.identity,
-            "weights_kind": self.weights.kind,
-            "task_lr": self.task_lr,
-            "tile": self.resolver.tile,
-            "device": self.device,
-            "mode": self.mode,
-            "version": __version__,
-        }
+        faces = self.faces.settings if self.faces else {"face_dir": None, "detector": None, "restorer": None}
+        return (
+            settings
+            | faces
+            | {
+                "model_dir": str(self.options.model_dir),
+                "weights": self.model.weights.identity,
+                "weights_kind": self.model.weights.kind,
+                "task_lr": self.task_lr,
+                "tile": self.model.resolver.tile,
+                "device": self.device,
+                "mode": self.mode,
+                "version": __version__,
+            }
+        )
 
-    def _face_pairs(self, name: Path, rgb: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        if self.options.face_dir is not None:
-            return folder.read_pairs(self.options.face_dir, name)
-        if self.find_faces is None:
-            return []
-        levels = images.to_levels(rgb)
-        used, _ = self.find_faces.find(levels)
-        return [(found.lq, found.hq) for found in self.find_faces.restore(levels, used)]
+    def _upscale(self, adaptation: Adaptation, photo: images.Photo) -> dict[int, np.ndarray]:
+        """`{steps: levels}` of the numbers of steps asked for, and of 0 for the report; equal weights are used once."""
+        asked, levels, last = set(self.options.fine_tune_num), {}, (None, None)
+        for steps, params in adaptation.trajectory(sorted(asked | {0} if self.options.report else asked)):
+            if params is not last[0]:
+                last = params, self.model.upscale(photo.rgb, params, photo.depth)
+            levels[steps] = last[1]
+        return levels
 
-    def process(self, name: Path) -> tuple[dict[int, bytes], dict]:
+    def process(self, name: Path) -> Outcome:
         """Adapt to one photo and super-resolve it.
 
         Args:
           name: its path relative to the input folder.
-
-        Returns:
-          `{steps: encoded PNG}`, and the photo's record.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
         photo = images.read_photo(options.input_dir / name)
-        pairs = self._face_pairs(name, photo.rgb)
-        rng = np.random.default_rng([options.seed, zlib.crc32(os.fsencode(name))])
-        lq, hq = sample_patches(pairs, options.patch_size, options.patch_num_per_img, rng)
-        adaptation = self.adapter.adapt(lq, hq, self.task_lr) if len(lq) else None
+        pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
+        adaptation = self.model.adapt(
+            pairs,
+            task_lr=self.task_lr,
+            patch_size=options.patch_size,
+            patch_num_per_img=options.patch_num_per_img,
+            seed=[options.seed, zlib.crc32(os.fsencode(name))],
+        )
+        levels = self._upscale(adaptation, photo)
         alpha = None if photo.alpha is None else _upscale_alpha(photo)
-        outputs, fell_back = {}, False
-        # Without faces every number of steps gives the unadapted picture.
-        trajectory = adaptation.trajectory(options.fine_tune_num) if adaptation else [(0, self.adapter.params)]
-        for steps, params in trajectory:
-            if adaptation and not adaptation.finite:
-                fell_back, params = True, self.adapter.params
-            outputs[steps] = images.encode_png(self.resolver(params, photo.rgb, photo.depth), alpha, photo)
-        if adaptation is None:
-            outputs = dict.fromkeys(options.fine_tune_num, outputs[0])
-        if adaptation is None and max(options.fine_tune_num) > 0:
-            cli.say(f"{name}: no face, so super-resolved unadapted")
-        if fell_back:
-            cli.say(f"{name}: the loss became non-finite, so the unadapted weights are used. Remedy: a lower --task_lr")
-        losses = adaptation.losses if adaptation else []
-        return outputs, {
+        pictures = {steps: images.encode_png(levels[steps], alpha, photo) for steps in options.fine_tune_num}
+        note = self._note(adaptation)
+        if note:
+            cli.say(f"{name}: {note}")
+        record = {
             "photo": name.as_posix(),
             "size": list(photo.size),
             "faces": len(pairs),
-            "patches": len(lq),
-            "adapted": adaptation is not None and not fell_back and max(options.fine_tune_num) > 0,
-            "losses": [loss if np.isfinite(loss) else None for loss in losses],
-            "mean_weight": adaptation.mean_weight if adaptation else None,
+            "patches": adaptation.patches,
+            "adapted": adaptation.patches > 0 and adaptation.finite and max(options.fine_tune_num) > 0,
+            "losses": [loss if np.isfinite(loss) else None for loss in adaptation.losses],
+            "mean_weight": adaptation.mean_weight,
             "seconds": round(time.monotonic() - began, 2),
             **self._settings(),
         }
+        part = None
+        if options.report:
+            views = self._views(name, photo, levels)
+            record["metrics"] = {view.label: view.metrics for view in views if view.metrics}
+            losses = [parts.Losses("inner loss", adaptation.losses)] if adaptation.losses else []
+            faces = showing.show_faces(self.model, pairs)
+            part = parts.encode(parts.PhotoReport(name.as_posix(), photo.size, views, faces, losses, record, note))
+        return Outcome(pictures, record, part)
+
+    def _note(self, adaptation: Adaptation) -> str | None:
+        if max(self.options.fine_tune_num) == 0:
+            return None
+        if not adaptation.patches:
+            return "no face, so super-resolved unadapted"
+        if not adaptation.finite:
+            return "the loss became non-finite, so the unadapted weights are used. Remedy: a lower --task_lr"
+        return None
+
+    def _views(self, name: Path, photo: images.Photo, levels: dict[int, np.ndarray]) -> list[parts.View]:
+        pictures = {showing.BICUBIC: showing.bicubic(photo)}
+        for steps, picture in levels.items():
+            pictures[showing.step_label(steps)] = images.as_written(picture, photo)
+        return showing.make_views(pictures, showing.read_gt(self.gts, name, photo.size), self.measurer)
 
 
 def _upscale_alpha(photo: images.Photo) -> np.ndarray:
@@ -173,10 +201,15 @@ def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
     return {steps: options.output_dir / f"steps_{steps}" / name for steps in options.fine_tune_num}
 
 
+def _part_path(options: Options, photo: Path) -> Path:
+    return options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json")
+
+
 def _is_done(options: Options, photo: Path, records: dict[str, dict] | None) -> bool:
-    """Whether a photo's results are there: all its pictures, and its record where the folder has records at all."""
+    """Whether all of a photo's results are there, and its record where the folder has records at all."""
     recorded = records is None or photo.relative_to(options.input_dir).as_posix() in records
-    return recorded and all(path.is_file() for path in _output_paths(options, photo).values())
+    reported = not options.report or _part_path(options, photo).is_file()
+    return recorded and reported and all(path.is_file() for path in _output_paths(options, photo).values())
 
 
 def _report_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
@@ -221,20 +254,31 @@ def run(options: Options) -> int:
         _report_done(options, done, records)
     kept = set(done)
     todo = [photo for photo in photos if photo not in kept]
-    if not todo:
-        return cli.OK
     files.make_folder(options.output_dir)
-    session = Session(options, len(todo))
+    failed = _process(options, todo, records) if todo else 0
+    if options.report:
+        _write_report(options, photos, records)
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+def _process(options: Options, photos: list[Path], records: dict[str, dict]) -> int:
+    """Make the results of these photos, and their records among the others. Returns how many failed."""
+    session = Session(options, len(photos))
     without_face = []
 
     def process(photo: Path) -> dict:
-        outputs, record = session.process(photo.relative_to(options.input_dir))
+        outcome = session.process(photo.relative_to(options.input_dir))
+        record, part_path = outcome.record, _part_path(options, photo)
         # A photo counts as done once its record is there: an old one goes first, the new one comes last.
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
-        for steps, path in _output_paths(options, photo).items():
+        part_path.unlink(missing_ok=True)
+        outputs = {path: outcome.pictures[steps] for steps, path in _output_paths(options, photo).items()}
+        if outcome.part:
+            outputs[part_path] = outcome.part
+        for path, content in outputs.items():
             files.make_folder(path.parent)
-            files.write_bytes(path, outputs[steps])
+            files.write_bytes(path, content)
         records[record["photo"]] = record
         results.write_results(options.output_dir, records)
         if not record["faces"]:
@@ -242,7 +286,16 @@ def run(options: Options) -> int:
         losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
         return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
 
-    failed = process_all(todo, process)
+    failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
-    cli.say(f"{len(todo) - failed} photos are in {options.output_dir}{note}")
-    return cli.SOME_FAILED if failed else cli.OK
+    cli.say(f"{len(photos) - failed} photos are in {options.output_dir}{note}")
+    return failed
+
+
+def _write_report(options: Options, photos: list[Path], records: dict[str, dict]) -> None:
+    """Put the parts of all photos that have one into `report.html`."""
+    shown = {photo: _part_path(options, photo) for photo in photos if _part_path(options, photo).is_file()}
+    kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in shown]
+    overview = showing.overview(f"MetaF2N: {options.output_dir.name}", kept)
+    page.write_page(options.output_dir / REPORT, overview, shown.values())
+    cli.say(f"report: {options.output_dir / REPORT}")

@@ -42,9 +42,19 @@ def test_every_photo_starts_from_the_loaded_weights(tiny_sr, patches):
 
 
 def test_a_diverging_rate_is_noticed(tiny_sr, patches):
-    adapted = adaptation.Adapter(Weights("", tiny_sr, None), xla=False).adapt(*patches, 1e12)
-    list(adapted.trajectory([3]))
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    adapted = adapter.adapt(*patches, 1e12)
+    fallen = dict(adapted.trajectory([0, 3, 9]))
     assert not adapted.finite
+    assert len(adapted.losses) < 10
+    assert fallen[3] is fallen[9] is fallen[0] is adapter.params
+
+
+def test_without_patches_nothing_is_adapted(tiny_sr):
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    adapted = adapter.adapt(np.zeros((0, 8, 8, 3), np.float32), np.zeros((0, 32, 32, 3), np.float32), 0.05)
+    assert all(params is adapter.params for _, params in adapted.trajectory([0, 2]))
+    assert (adapted.losses, adapted.mean_weight, adapted.patches) == ([], None, 0)
 
 
 def test_real_photo_outputs_are_the_published_ones(golden, golden_mask, real_params):

@@ -1,0 +1,80 @@
+"""The files of an experiment: CSV of all measurements, JSON of the means, plot, report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaf2n_tf import cli
+from metaf2n_tf.data import files
+from metaf2n_tf.experiment import plot, summary
+from metaf2n_tf.experiment.records import Records
+from metaf2n_tf.experiment.settings import Setting, Sweep
+from metaf2n_tf.metrics.measure import METRICS
+from metaf2n_tf.metrics.table import format_value, to_csv, to_json
+from metaf2n_tf.report import page
+from metaf2n_tf.upscale.showing import step_label
+
+CSV, JSON, PLOT, REPORT = "experiment.csv", "experiment.json", "experiment.png", "report.html"
+_COLUMNS = ["photo", *Setting.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
+
+
+def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> bytes:
+    found = [records.get(photo, s, n) for photo in photos for s in sweep.settings for n in sweep.steps]
+    metrics = [name for name in METRICS if any(name in record["metrics"] for record in found)]
+    rows = []
+    for record in found:
+        reached = len(record["losses"]) == record["steps"] + 1
+        loss = {"loss": record["losses"][-1]} if reached else {}
+        rows.append({name: record[name] for name in _COLUMNS} | loss | record["metrics"])
+    return to_csv([*_COLUMNS, "loss", *metrics], rows)
+
+
+def _label(row: dict, sweep: Sweep) -> str:
+    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
+    return ", ".join(filter(None, [step_label(row["steps"]), sweep.label(setting) if row["steps"] else ""]))
+
+
+def _table(means: list[dict], sweep: Sweep) -> page.Table:
+    metrics = list(means[0]["metrics"])
+    table_rows = {_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means}
+    counts = {row["metrics"][metric]["count"] for row in means for metric in metrics}
+    return page.Table(
+        f"Means over {'/'.join(map(str, sorted(counts)))} photos and {len(sweep.seeds)} seeds",
+        ["setting", *metrics],
+        [[label, *values] for label, values in table_rows.items()],
+        {metric: METRICS[metric].better for metric in metrics},
+    )
+
+
+def _format(table: page.Table) -> str:
+    width = max(len(row[0]) for row in table.rows) + 2
+    lines = [" " * width + "".join(f"{metric:>18}" for metric in table.columns[1:])]
+    for label, *values in table.rows:
+        cells = (format_value(metric, value) for metric, value in zip(table.columns[1:], values, strict=True))
+        lines.append(f"{label:{width}}" + "".join(f"{cell:>18}" for cell in cells))
+    return "\n".join(lines)
+
+
+def write(
+    folder: Path, photos: Sequence[str], sweep: Sweep, records: Records, made_with: dict, report: list[Path] | None
+) -> None:
+    """Write and print what these photos show; `report` are its parts, None for no report."""
+    found = summary.curves(photos, sweep, records)
+    means = summary.rows(sweep, found)
+    best = summary.best(means)
+    sentences = [summary.sentence(metric, row, sweep) for metric, row in best.items()]
+    files.write_bytes(folder / CSV, _measurements(photos, sweep, records))
+    content = {"photos": list(photos), "made_with": made_with, "seeds": sweep.seeds, "means": means, "best": best}
+    files.write_bytes(folder / JSON, to_json(content))
+    table, pictures = _table(means, sweep), []
+    if found:
+        picture = plot.draw(sweep, found)
+        files.write_bytes(folder / PLOT, picture)
+        pictures = [("Change from the unadapted network, by number of steps", picture)]
+        print(_format(table))
+    for line in sentences:
+        print(line)
+    if report is not None:
+        overview = page.Overview(f"fine_tune_num experiment: {folder.name}", made_with, sentences, pictures, [table])
+        page.write_page(folder / REPORT, overview, report)
+    names = [CSV, JSON, *([PLOT] if found else []), *([] if report is None else [REPORT])]
+    cli.say(f"{', '.join(names)} are in {folder}")

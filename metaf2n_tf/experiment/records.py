@@ -1,0 +1,69 @@
+"""`measurements.jsonl`: one line a photo, setting and number of steps, from which an experiment goes on."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from metaf2n_tf.data import files
+from metaf2n_tf.data.strict_json import plain
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.experiment.settings import Setting
+
+MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
+
+Key = tuple[str, Setting, int]  # photo, setting, steps
+
+
+class Records:
+    """What has been measured so far: `{(photo, setting, steps): record}`, whole on disk after every `save`."""
+
+    def __init__(self, folder: Path):
+        """Read what an earlier run left; lines that are no records do not count."""
+        self._path = folder / MEASUREMENTS
+        self._records: dict[Key, dict] = {}
+        if self._path.is_file():
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    record = json.loads(line)
+                    setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+                    self._records[record["photo"], setting, record["steps"]] = record
+                except (ValueError, KeyError, TypeError):
+                    continue
+
+    def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
+        """One record, or None."""
+        return self._records.get((photo, setting, steps))
+
+    def put(self, photo: str, setting: Setting, steps: int, values: dict) -> None:
+        """Add or replace one."""
+        record = {"photo": photo, **asdict(setting), "steps": steps, **values}
+        self._records[photo, setting, steps] = plain(record)
+
+    def save(self) -> None:
+        """Write all of them, in the order of photos, settings and steps."""
+        lines = [json.dumps(self._records[key], allow_nan=False) + "\n" for key in sorted(self._records)]
+        files.write_bytes(self._path, "".join(lines).encode())
+
+
+def check_made_with(folder: Path, made_with: dict) -> None:
+    """Note what all measurements of a folder have in common; refuse to add others to them.
+
+    Raises:
+      UserError: earlier measurements were made with something else.
+    """
+    path = folder / MADE_WITH
+    made_with = plain(made_with)
+    if path.is_file() and (folder / MEASUREMENTS).is_file():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
+        names = sorted(set(made_with) | set(earlier))
+        different = [name for name in names if made_with.get(name) != earlier.get(name)]
+        if different:
+            changes = ", ".join(f"{name} {earlier.get(name)} (now {made_with.get(name)})" for name in different)
+            raise UserError(
+                f"--output_dir {folder}: its measurements were made with {changes}. Remedy: another --output_dir, or "
+                "--overwrite"
+            )
+    files.write_bytes(path, (json.dumps(made_with, indent=1) + "\n").encode())

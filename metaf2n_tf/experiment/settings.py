@@ -1,0 +1,55 @@
+"""What is varied: the settings of one adaptation, and the table of all that an experiment tries."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """One inner loop; any number of steps of it are measured on its way."""
+
+    task_lr: float
+    patch_size: int
+    patch_num_per_img: int
+    seed: int
+
+    @property
+    def without_seed(self) -> tuple[float, int, int]:
+        """What counts as one setting when seeds are averaged over."""
+        return self.task_lr, self.patch_size, self.patch_num_per_img
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Every combination of the values given; `steps` are in rising order and start with 0, the unadapted network."""
+
+    task_lr: Sequence[float]
+    patch_size: Sequence[int]
+    patch_num_per_img: Sequence[int]
+    seeds: Sequence[int]
+    steps: Sequence[int]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """All inner loops, those of one setting with their seeds side by side."""
+        axes = self.task_lr, self.patch_size, self.patch_num_per_img, self.seeds
+        return [Setting(*values) for values in itertools.product(*axes)]
+
+    def label(self, setting: Setting, with_seed: bool = False) -> str:
+        """The setting by what varies in this sweep, like "task_lr 0.001, patch_size 64"; "" where nothing does."""
+        varied = {"task_lr": self.task_lr, "patch_size": self.patch_size, "patch_num_per_img": self.patch_num_per_img}
+        if with_seed:
+            varied["seed"] = self.seeds
+        values = asdict(setting)
+        return ", ".join(f"{name} {values[name]:g}" for name, given in varied.items() if len(given) > 1)
+
+
+def picture_path(output_dir: Path, name: Path, setting: Setting, steps: int) -> Path:
+    """Where a result is kept: the unadapted one once, the others by setting and steps."""
+    folder = "unadapted"
+    if steps:
+        parts = [f"{key}_{value:g}" for key, value in asdict(setting).items()]
+        folder = Path("-".join(parts), f"steps_{steps}")
+    return output_dir / "pictures" / folder / name.with_suffix(".png")

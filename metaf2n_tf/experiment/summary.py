@@ -1,0 +1,105 @@
+"""What an experiment shows: means over photos and seeds, the change from the unadapted network, the best setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metaf2n_tf.experiment.records import Records
+from metaf2n_tf.experiment.settings import Setting, Sweep
+from metaf2n_tf.metrics.measure import METRICS
+from metaf2n_tf.metrics.table import summarize
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of one setting against the number of steps.
+
+    setting: with the first of the seeds; values: float64 (photos, seeds, steps).
+    """
+
+    setting: Setting
+    values: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(steps,) over photos and seeds."""
+        return self.values.mean(axis=(0, 1))
+
+    @property
+    def change(self) -> np.ndarray:
+        """(photos, steps) from the unadapted network, means over seeds; 0 where both are infinite."""
+        by_photo = self.values.mean(axis=1)
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(by_photo - by_photo[:, :1], nan=0.0)
+
+    @property
+    def seed_changes(self) -> np.ndarray:
+        """(seeds, steps): the mean change over photos, for each seed."""
+        with np.errstate(invalid="ignore"):
+            return np.nan_to_num(self.values - self.values[..., :1], nan=0.0).mean(axis=0)
+
+
+def curves(photos: Sequence[str], sweep: Sweep, records: Records) -> dict[str, list[Curve]]:
+    """`{metric: a curve a setting}`, of the photos that have the metric everywhere; others are left out."""
+    found = {}
+    for metric in METRICS:
+        table = []
+        for photo in photos:
+            rows = [[records.get(photo, s, n)["metrics"].get(metric) for n in sweep.steps] for s in sweep.settings]
+            if all(value is not None for row in rows for value in row):
+                table.append([[float(value) for value in row] for row in rows])
+        if table:
+            values = np.array(table).reshape(len(table), -1, len(sweep.seeds), len(sweep.steps))
+            first_seeds = sweep.settings[:: len(sweep.seeds)]
+            found[metric] = [Curve(setting, values[:, index]) for index, setting in enumerate(first_seeds)]
+    return found
+
+
+def rows(sweep: Sweep, found: dict[str, list[Curve]]) -> list[dict]:
+    """A dict a setting and number of steps: its values, and for each metric mean, error and change from unadapted."""
+    result = []
+    for index, setting in enumerate(sweep.settings[:: len(sweep.seeds)]):
+        for column, steps in enumerate(sweep.steps):
+            row = {
+                "task_lr": setting.task_lr,
+                "patch_size": setting.patch_size,
+                "patch_num_per_img": setting.patch_num_per_img,
+                "steps": steps,
+                "metrics": {},
+            }
+            for metric, of_metric in found.items():
+                curve = of_metric[index]
+                change = summarize(curve.change[:, column].tolist())
+                row["metrics"][metric] = summarize(curve.values[:, :, column].mean(axis=1).tolist()) | {
+                    "change": change["mean"],
+                    "change_standard_error": change["standard_error"],
+                    "change_of_each_seed": curve.seed_changes[:, column].tolist(),
+                }
+            result.append(row)
+    return result
+
+
+def best(summary: list[dict]) -> dict[str, dict]:
+    """`{metric: its best row}`; of equal ones the first, so the one with the fewest steps of the first setting."""
+    result = {}
+    for metric in summary[0]["metrics"]:
+        sign = -1 if METRICS[metric].better == "higher" else 1
+        result[metric] = min(summary, key=lambda row: sign * row["metrics"][metric]["mean"])
+    return result
+
+
+def sentence(metric: str, row: dict, sweep: Sweep) -> str:
+    """The best setting in words, with what it gains and how sure that is."""
+    values, digits = row["metrics"][metric], METRICS[metric].digits
+    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
+    photos = "1 photo" if values["count"] == 1 else f"{values['count']} photos"
+    what = f"best {metric}: {values['mean']:.{digits}f}"
+    if row["steps"] == 0:
+        return f"{what}, unadapted ({photos})"
+    label = ", ".join(filter(None, [f"{row['steps']} steps" if row["steps"] > 1 else "1 step", sweep.label(setting)]))
+    change, error = values["change"], values["change_standard_error"]
+    sure = "" if error is None else f", standard error {error:.{digits}f}"
+    if error is not None and abs(change) < 2 * error:
+        sure += ", so it may be chance"
+    return f"{what} with {label}: {change:+.{digits}f} from unadapted ({photos}{sure})"

@@ -1,0 +1,273 @@
+"""`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
+
+import dataclasses
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from metaf2n_tf import __version__, cli, runtime
+from metaf2n_tf.data import files, images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.experiment import outputs
+from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
+from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
+from metaf2n_tf.faces import folder
+from metaf2n_tf.metrics.ground_truth import GroundTruths
+from metaf2n_tf.metrics.measure import METRICS, Measurer
+from metaf2n_tf.photos import process_all
+from metaf2n_tf.report import parts
+from metaf2n_tf.upscale import showing
+from metaf2n_tf.upscale.face_source import FaceSource
+from metaf2n_tf.upscale.model import MetaF2N, Pair
+from metaf2n_tf.upscale.patches import check_patches
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of `scripts/fine_tune_experiment.py`; `task_lr` empty is the weights' default."""
+
+    input_dir: Path
+    face_dir: Path | None
+    gt_dir: Path | None
+    output_dir: Path
+    model_dir: Path
+    fine_tune_num: list[int]
+    task_lr: list[float]
+    patch_size: list[int]
+    patch_num_per_img: list[int]
+    seeds: list[int]
+    tile: int
+    tile_pad: int
+    precision: str
+    detector: str | None
+    restorer: str | None
+    niqe: str
+    save_pictures: bool
+    report: bool
+    recursive: bool
+    ext: list[str]
+    overwrite: bool
+    gpu: str | None
+
+    def check(self) -> None:
+        """Raise a UserError for values that make no sense."""
+        for patch_size in self.patch_size:
+            check_patches(patch_size, min(self.patch_num_per_img))
+        if not all(rate > 0 for rate in self.task_lr):
+            raise UserError(f"--task_lr {min(self.task_lr):g}: a positive number")
+        if max(self.fine_tune_num) < 1:
+            raise UserError("--fine_tune_num 0: nothing to compare; 0, the unadapted network, is always measured too")
+        folder.check_face_dir(self.face_dir)
+
+
+class Experiment:
+    """What one run builds once, and the measurements so far."""
+
+    def __init__(self, options: Options, records: Records, num_photos: int):
+        self.options, self.records = options, records
+        device = runtime.select_device(options.gpu)
+        self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
+        self.measurer = Measurer(self.gts is not None, options.niqe)
+        for metric, reason in self.measurer.not_computed.items():
+            cli.say(f"not computed: {metric}: {reason}")
+        self.model = MetaF2N(
+            options.model_dir,
+            tile=options.tile,
+            tile_pad=options.tile_pad,
+            precision=options.precision,
+            xla=runtime.xla_pays(device, num_photos * max(options.fine_tune_num)),
+        )
+        self.sweep = Sweep(
+            options.task_lr or [self.model.task_lr],
+            options.patch_size,
+            options.patch_num_per_img,
+            options.seeds,
+            sorted({0, *options.fine_tune_num}),
+        )
+        cli.say(f"weights: {self.model.weights}")
+        cli.say(
+            f"{len(self.sweep.settings)} settings (task_lr {self.sweep.task_lr}, patch_size {self.sweep.patch_size}, "
+            f"patch_num_per_img {self.sweep.patch_num_per_img}, seeds {self.sweep.seeds}) at {self.sweep.steps} steps"
+        )
+        self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        self.made_with = self.faces.settings | {
+            "weights": self.model.weights.identity,
+            "gt_dir": options.gt_dir,
+            "tile": options.tile,
+            "tile_pad": options.tile_pad,
+            "precision": options.precision,
+            "device": device,
+            "version": __version__,
+        }
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether the results themselves are written, too."""
+        return self.options.save_pictures or self.options.report
+
+    def _is_measured(self, name: Path, setting: Setting, steps: int) -> bool:
+        record = self.records.get(name.as_posix(), setting, steps)
+        if record is None or not set(self.measurer.names) <= set(record["metrics"]) | set(record["failed"]):
+            return False
+        return not self.keeps_pictures or picture_path(self.options.output_dir, name, setting, steps).is_file()
+
+    def _part_path(self, name: Path) -> Path:
+        sweep = zlib.crc32(repr(dataclasses.astuple(self.sweep)).encode())
+        return self.options.output_dir / "report_parts" / f"{sweep:08x}" / name.with_suffix(".json")
+
+    def missing(self, name: Path) -> dict[Setting, list[int]]:
+        """The settings, and the numbers of steps of each, that are still to be measured on a photo."""
+        steps = {
+            setting: [n for n in self.sweep.steps if not self._is_measured(name, setting, n)]
+            for setting in self.sweep.settings
+        }
+        return {setting: missing for setting, missing in steps.items() if missing}
+
+    def is_done(self, name: Path) -> bool:
+        """Whether nothing of a photo is missing."""
+        return not self.missing(name) and (not self.options.report or self._part_path(name).is_file())
+
+    def process(self, name: Path) -> dict:
+        """Measure what is missing of one photo. Returns what the progress bar shows.
+
+        Raises:
+          UserError: the photo or one of its faces cannot be used.
+        """
+        photo = images.read_photo(self.options.input_dir / name)
+        gt = showing.read_gt(self.gts, name, photo.size)
+        pairs = self.faces.pairs(name, photo.rgb)
+        missing = self.missing(name)
+        if not pairs:
+            cli.say(f"{name}: no face, so every setting gives the unadapted picture")
+        one_photo = _OnePhoto(self, name, photo, gt, pairs)
+        for setting, steps in missing.items():
+            one_photo.measure(setting, steps)
+            self.records.save()
+        if self.options.report:
+            path = self._part_path(name)
+            files.make_folder(path.parent)
+            files.write_bytes(path, one_photo.part())
+        return {"faces": len(pairs)}
+
+    def write_outputs(self, names: list[Path]) -> None:
+        """Tables, plot and report of the photos that are measured."""
+        outputs.write(
+            self.options.output_dir,
+            [name.as_posix() for name in names],
+            self.sweep,
+            self.records,
+            self.made_with,
+            [self._part_path(name) for name in names] if self.options.report else None,
+        )
+
+
+class _OnePhoto:
+    """The measurements of one photo; what the unadapted network gives is computed once for all settings."""
+
+    def __init__(
+        self, experiment: Experiment, name: Path, photo: images.Photo, gt: np.ndarray | None, pairs: list[Pair]
+    ):
+        self._experiment, self._name, self._photo, self._gt, self._pairs = experiment, name, photo, gt, pairs
+        self._unadapted: tuple[bytes, dict] | None = None
+
+    def _result(self, params: dict) -> tuple[bytes, dict]:
+        """The picture with these weights, encoded, and its metrics."""
+        model, photo = self._experiment.model, self._photo
+        if params is model.unadapted and self._unadapted is not None:
+            return self._unadapted
+        levels = model.upscale(photo.rgb, params, photo.depth)
+        measurer = self._experiment.measurer
+        measured = measurer(images.as_written(levels, photo), self._gt)
+        without_gt = [metric for metric in measurer.names if self._gt is None and METRICS[metric].needs_gt]
+        failed = dict.fromkeys(without_gt, "no ground truth") | measured.failed
+        png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else b""
+        result = png, {"metrics": measured.values, "failed": failed}
+        if params is model.unadapted:
+            self._unadapted = result
+        return result
+
+    def measure(self, setting: Setting, steps: list[int]) -> None:
+        """One inner loop, up to the largest of `steps`."""
+        experiment, name = self._experiment, self._name
+        adaptation = experiment.model.adapt(
+            self._pairs,
+            task_lr=setting.task_lr,
+            patch_size=setting.patch_size,
+            patch_num_per_img=setting.patch_num_per_img,
+            seed=[setting.seed, zlib.crc32(os.fsencode(name))],
+        )
+        for number, params in adaptation.trajectory(steps):
+            png, values = self._result(params)
+            path = picture_path(experiment.options.output_dir, name, setting, number)
+            if experiment.keeps_pictures:
+                files.make_folder(path.parent)
+                files.write_bytes(path, png)
+            experiment.records.put(
+                name.as_posix(),
+                setting,
+                number,
+                {
+                    "faces": len(self._pairs),
+                    "patches": adaptation.patches,
+                    "adapted": number > 0 and params is not experiment.model.unadapted,
+                    "losses": adaptation.losses[: number + 1],
+                    "mean_weight": adaptation.mean_weight,
+                    **values,
+                },
+            )
+        if not adaptation.finite:
+            label = f"task_lr {setting.task_lr:g}, seed {setting.seed}"
+            cli.say(f"{name}: the loss became non-finite with {label}; the unadapted picture counts from there on")
+
+    def part(self) -> bytes:
+        """The report's part: the pictures of the first seed, the faces, and the losses of every inner loop."""
+        experiment, name, sweep = self._experiment, self._name, self._experiment.sweep
+        bicubic = showing.bicubic(self._photo)
+        views = [parts.View(showing.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
+        losses = []
+        for setting in sweep.settings:
+            records = [experiment.records.get(name.as_posix(), setting, steps) for steps in sweep.steps]
+            if values := [float(loss) for loss in records[-1]["losses"]]:
+                losses.append(parts.Losses(sweep.label(setting, with_seed=True) or "inner loss", values))
+            if setting.seed != sweep.seeds[0]:
+                continue
+            for steps, record in zip(sweep.steps, records, strict=True):
+                label = ", ".join(filter(None, [showing.step_label(steps), sweep.label(setting) if steps else ""]))
+                if all(view.label != label for view in views):
+                    picture = images.read_rgb8(picture_path(experiment.options.output_dir, name, setting, steps))
+                    views.append(parts.View(label, picture, {k: float(v) for k, v in record["metrics"].items()}))
+        if self._gt is not None:
+            views.append(parts.View(showing.GT, self._gt))
+        note = None if self._pairs else "no face, so every setting gives the unadapted picture"
+        faces = showing.show_faces(experiment.model, self._pairs)
+        settings = {"faces": len(self._pairs), **experiment.made_with}
+        return parts.encode(parts.PhotoReport(name.as_posix(), self._photo.size, views, faces, losses, settings, note))
+
+
+def run(options: Options) -> int:
+    """Run an experiment, or go on with it. Returns the exit code."""
+    options.check()
+    leave_out = [options.output_dir]
+    if options.face_dir is not None:
+        leave_out += [options.face_dir / side for side in folder.SIDES]
+    photos = images.list_photos(options.input_dir, options.ext, options.recursive, leave_out)
+    files.make_folder(options.output_dir)
+    with files.alone_in(options.output_dir):
+        if options.overwrite:
+            (options.output_dir / MEASUREMENTS).unlink(missing_ok=True)
+        experiment = Experiment(options, Records(options.output_dir), len(photos))
+        check_made_with(options.output_dir, experiment.made_with)
+        names = [photo.relative_to(options.input_dir) for photo in photos]
+        todo = [name for name in names if not experiment.is_done(name)]
+        if len(todo) < len(names):
+            cli.say(f"{len(names) - len(todo)} photos are measured already: skipped (--overwrite measures them anew)")
+        by_path = {options.input_dir / name: name for name in todo}
+        failed = process_all(list(by_path), lambda photo: experiment.process(by_path[photo])) if todo else 0
+        measured = [name for name in names if experiment.is_done(name)]
+        if not measured:
+            raise UserError(f"--input_dir {options.input_dir}: none of its photos could be measured")
+        experiment.write_outputs(measured)
+    return cli.SOME_FAILED if failed or experiment.measurer.not_computed else cli.OK

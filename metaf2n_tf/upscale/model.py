@@ -1,0 +1,119 @@
+"""MetaF2N on arrays: weights loaded once, then any photo is adapted to with its faces and super-resolved.
+
+What `test.py` does with files, `scripts/fine_tune_experiment.py` with many settings and a notebook with its own arrays.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from metaf2n_tf.networks import masknet, rrdbnet
+from metaf2n_tf.tiles import DEFAULT_TILE, DEFAULT_TILE_PAD, SuperResolver, split, times_scale
+from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
+from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, sample_patches
+from metaf2n_tf.weights.load import DEFAULT_TASK_LR, Weights, load_weights
+
+_MASK_TILE = 96  # LQ pixels
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+class MetaF2N:
+    """An SR network with its MaskNet, compiled once for all photos.
+
+    weights: what was loaded; task_lr: the learning rate that suits it.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path,
+        *,
+        tile: int = DEFAULT_TILE,
+        tile_pad: int = DEFAULT_TILE_PAD,
+        precision: str = "float32",
+        xla: bool = False,
+    ):
+        """Load the weights.
+
+        Args:
+          model_dir: a published checkpoint (prefix or folder), RealESRGAN_x4plus.pth, ncnn's .bin, or .npz.
+          tile, tile_pad: LQ pixels that are super-resolved at once, and their context (0: the whole photo).
+          precision: of the super-resolution: float32, bfloat16 or float16.
+          xla: compile the residual blocks of the fine-tuning steps; see `runtime.xla_pays`.
+
+        Raises:
+          UserError: no usable weights there, or impossible tiles.
+        """
+        self.resolver = SuperResolver(tile, tile_pad, precision)
+        self.weights: Weights = load_weights(Path(model_dir))
+        self.task_lr = DEFAULT_TASK_LR[self.weights.kind]
+        self._adapter = Adapter(self.weights, xla)
+
+    @property
+    def unadapted(self) -> rrdbnet.Params:
+        """The SR network's weights as they were loaded."""
+        return self._adapter.params
+
+    def adapt(
+        self,
+        faces: Sequence[Pair],
+        *,
+        task_lr: float | None = None,
+        patch_size: int = PATCH_SIZE,
+        patch_num_per_img: int = PATCH_NUM_PER_IMG,
+        seed: int | Sequence[int] = 0,
+    ) -> Adaptation:
+        """Prepare the inner loop of one photo, which always starts from the loaded weights.
+
+        Args:
+          faces: (LQ, HQ) pairs of the photo, uint8 (h, w, 3) and (4h, 4w, 3) RGB; without any, nothing is adapted.
+          task_lr: learning rate; None for `self.task_lr`.
+          patch_size: side of the HQ patches, a multiple of 4.
+          patch_num_per_img: patches a face.
+          seed: of their positions.
+
+        Returns:
+          Its `trajectory([0, 1, 5])` yields `(steps, params)`, the params for `upscale`.
+
+        Raises:
+          UserError: patches of an impossible size or number.
+        """
+        check_patches(patch_size, patch_num_per_img)
+        lq, hq = sample_patches(list(faces), patch_size, patch_num_per_img, np.random.default_rng(seed))
+        return self._adapter.adapt(lq, hq, self.task_lr if task_lr is None else task_lr)
+
+    def upscale(self, rgb: np.ndarray, params: rrdbnet.Params | None = None, depth: int | None = 8) -> np.ndarray:
+        """Super-resolve a photo x4.
+
+        Args:
+          rgb: float32 (H, W, 3) RGB in [0, 1].
+          params: adapted weights; None for the loaded ones.
+          depth: 8 or 16 for rounded uint8 or uint16 levels; None for float32, not clipped.
+
+        Returns:
+          (4H, 4W, 3) RGB.
+        """
+        return self.resolver(self.unadapted if params is None else params, rgb, depth)
+
+    def weight_map(self, lq: np.ndarray, hq: np.ndarray) -> np.ndarray | None:
+        """How far MaskNet trusts each pixel of a restored face; in tiles, so that large faces fit into memory.
+
+        Args:
+          lq, hq: the pair, uint8 (h, w, 3) and (4h, 4w, 3) RGB.
+
+        Returns:
+          W, float32 (4h, 4w); None where there is no MaskNet, which means 1 everywhere.
+        """
+        if self.weights.mask is None:
+            return None
+        lq, hq = (np.float32(x[None]) / np.float32(255) for x in (lq, hq))
+        result = np.empty(hq.shape[1:3], np.float32)
+        for rows, out_rows, kept_rows in split(lq.shape[1], _MASK_TILE, masknet.CONTEXT):
+            for cols, out_cols, kept_cols in split(lq.shape[2], _MASK_TILE, masknet.CONTEXT):
+                window = hq[:, times_scale(rows), times_scale(cols)]
+                weights = masknet.forward(self.weights.mask, lq[:, rows, cols], window).numpy()[0, ..., 0]
+                result[times_scale(out_rows), times_scale(out_cols)] = weights[
+                    times_scale(kept_rows), times_scale(kept_cols)
+                ]
+        return result

@@ -1,0 +1,82 @@
+"""What the report shows of one photo: the same views for `test.py` and for the experiment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from metaf2n_tf import cli
+from metaf2n_tf.data import images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.metrics.ground_truth import GroundTruths
+from metaf2n_tf.metrics.measure import METRICS, Measurer
+from metaf2n_tf.metrics.table import summarize
+from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.report.page import Overview, Table
+from metaf2n_tf.report.parts import FacePair, View
+from metaf2n_tf.upscale.model import MetaF2N, Pair
+
+BICUBIC, GT = "LQ, bicubic", "GT"
+_OF_ONE_PHOTO = {"photo", "size", "faces", "patches", "adapted", "losses", "mean_weight", "seconds", "metrics"}
+
+
+def step_label(steps: int) -> str:
+    """What the picture after so many steps is called."""
+    return {0: "unadapted", 1: "1 step"}.get(steps, f"{steps} steps")
+
+
+def bicubic(photo: images.Photo) -> np.ndarray:
+    """The photo x4 as OpenCV enlarges it, uint8 (4H, 4W, 3)."""
+    height, width = photo.size
+    levels = cv2.resize(photo.rgb, (SCALE * width, SCALE * height), interpolation=cv2.INTER_CUBIC)
+    return images.as_written(images.to_levels(levels), photo)
+
+
+def read_gt(gts: GroundTruths | None, name: Path, size: tuple[int, int]) -> np.ndarray | None:
+    """The ground truth of a photo of LQ `size`; None, and the reason said, where it cannot be used."""
+    if gts is None:
+        return None
+    try:
+        return gts.read(name, (SCALE * size[0], SCALE * size[1]))
+    except UserError as error:
+        cli.say(f"{name}: not compared: {error}")
+        return None
+
+
+def make_views(pictures: dict[str, np.ndarray], gt: np.ndarray | None, measurer: Measurer | None) -> list[View]:
+    """Views of uint8 pictures, each measured, and the ground truth at the end."""
+    views = [
+        View(label, picture, measurer(picture, gt).values if measurer else {}) for label, picture in pictures.items()
+    ]
+    return views if gt is None else [*views, View(GT, gt)]
+
+
+def show_faces(model: MetaF2N, pairs: Sequence[Pair]) -> list[FacePair]:
+    """The faces with MaskNet's weights."""
+    return [FacePair(lq, hq, model.weight_map(lq, hq)) for lq, hq in pairs]
+
+
+def overview(title: str, records: Sequence[dict]) -> Overview:
+    """What the report says of a whole run: common settings, counts, and the mean of each metric for each view."""
+    settings = {}
+    for name in dict.fromkeys(name for record in records for name in record):
+        values = [record.get(name) for record in records]
+        if name not in _OF_ONE_PHOTO and all(value == values[0] for value in values):
+            settings[name] = values[0]
+    adapted = sum(bool(record.get("adapted")) for record in records)
+    lines = [f"{len(records)} photos, {adapted} of them adapted to their faces"]
+    return Overview(title, settings, lines, tables=_mean_table(records))
+
+
+def _mean_table(records: Sequence[dict]) -> list[Table]:
+    """One row a view that every measured photo has, one column a metric that all of these have."""
+    measured = [record["metrics"] for record in records if record.get("metrics")]
+    if not measured:
+        return []
+    views = [view for view in measured[0] if all(view in photo for photo in measured)]
+    values = {view: [photo[view] for photo in measured] for view in views}
+    metrics = [name for name in METRICS if all(name in photo for photos in values.values() for photo in photos)]
+    rows = [[view, *(summarize([photo[name] for photo in values[view]])["mean"] for name in metrics)] for view in views]
+    directions = {name: METRICS[name].better for name in metrics}
+    return [Table(f"Means of {len(measured)} photos", ["picture", *metrics], rows, directions)]
