@@ -1,15 +1,17 @@
-"""Values as strict JSON has them: it knows no infinity and no NaN, which become strings that float() reads."""
+"""Values as strict JSON has them. It knows no infinity and no NaN; they become strings that Python's float() and
+JavaScript's Number() read."""
 
 import math
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
+NON_FINITE = ("Infinity", "-Infinity", "NaN")
+
 
 def plain(value: Any) -> Any:
-    """The value in types that JSON has: NumPy's as Python's, paths as strings, "Infinity", "-Infinity" and "NaN"."""
+    """The value in types that JSON has: numbers without a token as their `NON_FINITE` string, others as `str`."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -18,4 +20,4 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return str(value) if isinstance(value, PurePath) else value
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

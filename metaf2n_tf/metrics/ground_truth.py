@@ -42,7 +42,7 @@ class GroundTruths:
         """
         path = self.find(name)
         if path is None:
-            raise UserError(f"{name}: no ground truth of this name in {self.folder}")
+            raise UserError(f"no ground truth of this name in {self.folder}")
         gt = images.read_rgb8(path)
         if gt.shape[:2] != size:
             found, expected = (f"{width}x{height}" for height, width in (gt.shape[:2], size))

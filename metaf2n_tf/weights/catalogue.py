@@ -113,6 +113,22 @@ CATALOGUE = {
         sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
         convert=_lpips_to_npz,
     ),
+    "niqe": Entry(
+        what="NIQE's statistics of pristine photographs, for measuring",
+        file="weights/niqe_pris_params.npz",
+        megabytes=1,
+        source=Package("basicsr==1.4.2", None, ("basicsr-1.4.2/basicsr/metrics/niqe_pris_params.npz",)),
+        sha256="b89b595a87ef964cda9913b4d99380ddb6554c965577c0c10cb7b78e31301e87",
+    ),
+    "inception-fid": Entry(
+        what="InceptionV3 of pytorch-fid, for the FID",
+        file="weights/pt_inception-2015-12-05-6726825d.pth",
+        megabytes=96,
+        source=Url(
+            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+        ),
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    ),
     "metaf2n": Entry(
         what="MetaF2N's meta-trained checkpoint",
         file="pretrained_models/model-new",

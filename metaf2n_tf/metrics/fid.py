@@ -1,0 +1,257 @@
+"""FID: how far one set of pictures is from another (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule
+Converge to a Local Nash Equilibrium", NeurIPS 2017), as the package pytorch-fid 0.3.0 computes it for MetaF2N.
+
+The features of `networks/inception.py` are taken for normally distributed, and the FID is the Frechet distance of the
+two distributions. With fewer pictures than features (2048) it is biased upwards: only sets of one size compare.
+"""
+
+import functools
+import hashlib
+import io
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from metaf2n_tf import cli
+from metaf2n_tf.data import files, images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.networks import inception
+
+WEIGHTS = "weights/pt_inception-2015-12-05-6726825d.pth"
+RESIZES = inception.RESIZES
+NAMES = {"pytorch_fid": "fid", "tensorflow": "fid_tensorflow"}  # what the distance is called, by resize
+_BATCH = 8  # pictures; on 2 CPU cores more of them at once are no faster
+_ROWS_AT_ONCE = 64  # one covariance update costs the same for 1 and for 64 rows
+_CACHE_VERSION = 1  # to be raised when the same pictures come to give other features
+
+
+class Moments(NamedTuple):
+    """Mean (D,) and covariance (D, D), float64, divisor count - 1, of `count` pictures; None where that is unknown."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    count: int | None
+
+
+class Statistics:
+    """Mean and covariance of rows as they come, in float64; memory does not grow with their number.
+
+    Blocks are merged by their own means (Chan, Golub, LeVeque 1979), so nothing cancels.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self._merged = 0
+        self._mean = self._scatter = np.zeros(())
+        self._waiting: list[np.ndarray] = []
+
+    def update(self, features: np.ndarray) -> None:
+        """Take in rows (N, D), of any floating dtype."""
+        rows = np.array(features, np.float64)
+        self._waiting.extend(rows)
+        self.count += len(rows)
+        if len(self._waiting) >= _ROWS_AT_ONCE:
+            self._merge()
+
+    def _merge(self) -> None:
+        rows, self._waiting = np.stack(self._waiting), []
+        if not self._merged:
+            self._mean = np.zeros(rows.shape[1])
+            self._scatter = np.zeros((rows.shape[1], rows.shape[1]))
+        count, total, mean = len(rows), self._merged + len(rows), rows.mean(axis=0)
+        step = mean - self._mean
+        rows = np.vstack([rows - mean, step * np.sqrt(self._merged * count / total)])
+        self._scatter += rows.T @ rows
+        self._mean = self._mean + step * count / total
+        self._merged = total
+
+    def moments(self) -> Moments:
+        """What the rows so far give.
+
+        Raises:
+          UserError: there are fewer than 2.
+        """
+        if self.count < 2:
+            raise UserError(f"FID: a covariance needs at least 2 pictures, and here are {self.count}")
+        if self._waiting:
+            self._merge()
+        return Moments(self._mean, self._scatter / (self.count - 1), self.count)
+
+
+def frechet_distance(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
+    """|mean_a - mean_b|^2 + tr(cov_a + cov_b - 2 sqrt(cov_a cov_b)), in float64.
+
+    The product has the eigenvalues of the symmetric sqrt(cov_a) cov_b sqrt(cov_a), whose roots sum to the trace of its
+    root: unlike the general matrix root that is published, this is real, and exact where covariances are singular.
+
+    Args:
+      mean_a, mean_b: (D,); cov_a, cov_b: (D, D), symmetric, without negative eigenvalues beyond rounding.
+    """
+    mean_a, cov_a, mean_b, cov_b = (np.asarray(x, np.float64) for x in (mean_a, cov_a, mean_b, cov_b))
+    values, vectors = np.linalg.eigh(cov_a)
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]  # the others are rounding
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    product = np.linalg.eigvalsh(root.T @ cov_b @ root)
+    trace = np.sqrt(np.maximum(product, 0)).sum()
+    return float(np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * trace)
+
+
+@functools.cache
+def _compiled_pool3() -> tf.types.experimental.PolymorphicFunction:
+    params = {name: tf.TensorSpec(shape) for name, shape in inception.variable_shapes().items()}
+    prepared = tf.TensorSpec([None, inception.SIDE, inception.SIDE, 3])
+    return tf.function(inception.pool3, input_signature=[params, prepared])
+
+
+def features(
+    params: Mapping[str, np.ndarray | tf.Tensor], pictures: Iterable[np.ndarray], resize: str = RESIZES[0]
+) -> Iterator[np.ndarray]:
+    """Yield each picture's float32 features (2048,).
+
+    Args:
+      params: as `weights.inception.load_inception` reads them.
+      pictures: uint8 (H, W, 3) RGB, of any sizes. Few of them are held at a time.
+      resize: one of `RESIZES`, see `inception.prepare`.
+
+    Raises:
+      UserError: another resize.
+    """
+    if resize not in RESIZES:
+        raise UserError(f"FID: no resize {resize!r}. Remedy: {' or '.join(RESIZES)}")
+    params = {name: tf.convert_to_tensor(params[name]) for name in inception.variable_shapes()}
+
+    def prepare(picture: np.ndarray) -> tf.Tensor:
+        return inception.prepare(tf.cast(picture[None], tf.float32) / 255, resize)
+
+    pictures = iter(pictures)
+    while batch := [prepare(picture) for picture in itertools.islice(pictures, _BATCH)]:
+        yield from _compiled_pool3()(params, tf.concat(batch, axis=0)).numpy()
+
+
+def _read_all(paths: Iterable[Path]) -> Iterator[np.ndarray]:
+    for path in paths:
+        try:
+            yield images.read_rgb8(path)
+        except UserError as error:
+            cli.say(f"left out: {error}")
+
+
+def picture_statistics(
+    paths: Sequence[Path],
+    params: Mapping[str, np.ndarray | tf.Tensor],
+    resize: str = RESIZES[0],
+    title: str | None = None,
+) -> Moments:
+    """Moments of the features of picture files; those that cannot be read are named and left out.
+
+    Pictures are turned upright as their EXIF says, and 16 bits are scaled to 8; pytorch-fid does neither.
+
+    Args:
+      title: stands before the progress bar.
+
+    Raises:
+      UserError: fewer than 2 can be read.
+    """
+    statistics = Statistics()
+    found = features(params, _read_all(paths), resize)
+    for row in tqdm(found, desc=title, total=len(paths), unit="picture"):
+        statistics.update(row[None])
+    return statistics.moments()
+
+
+def _list_pictures(folder: Path) -> list[Path]:
+    """The pictures that pytorch-fid takes, in name order, and those whose extension is in capitals; no hidden ones."""
+    if not folder.is_dir():
+        raise UserError(f"--fid_ref_dir {folder}: no such folder, nor a .npz file of pytorch-fid")
+    suffixes = {f".{extension}" for extension in images.PICTURES}
+    found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in suffixes and file.is_file()]
+    found = [file for file in found if not file.name.startswith(".")]
+    if len(found) < 2:
+        raise UserError(f"--fid_ref_dir {folder}: FID needs at least 2 pictures, and here are {len(found)}")
+    return found
+
+
+def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.Tensor], resize: str) -> str:
+    digest = hashlib.sha256(f"{_CACHE_VERSION} {resize}".encode())
+    for name in sorted(inception.variable_shapes()):
+        digest.update(np.ascontiguousarray(params[name]))
+    for picture in pictures:
+        stat = picture.stat()
+        digest.update(b"\0" + os.fsencode(picture.name) + f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _read_moments(path: Path) -> tuple[Moments, str | None]:
+    """What a `.npz` file of ours or of pytorch-fid holds, and our fingerprint if it is one of ours."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            mean, covariance = (np.asarray(archive[name], np.float64) for name in ("mu", "sigma"))
+            count = int(archive["count"]) if "count" in archive else None
+            key = str(archive["key"]) if "key" in archive else None
+    except Exception as error:  # NumPy raises anything on damaged files
+        raise UserError(f"{path}: not a readable .npz file with the arrays mu and sigma") from error
+    width = inception.FEATURES
+    if mean.shape != (width,) or covariance.shape != (width, width):
+        shapes = f"{mean.shape} and {covariance.shape}, expected ({width},) and ({width}, {width})"
+        raise UserError(f"{path}: mu and sigma have the shapes {shapes}")
+    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
+        raise UserError(f"{path}: mu and sigma hold values that are not finite")
+    return Moments(mean, covariance, count), key
+
+
+def _read_cache(path: Path, key: str) -> Moments | None:
+    if not path.exists():
+        return None
+    try:
+        moments, found = _read_moments(path)
+    except UserError as error:
+        cli.say(f"{error}; computed anew")
+        return None
+    if found != key:
+        cli.say(f"{path}: of other pictures or weights; computed anew")
+        return None
+    return moments
+
+
+def _write_cache(path: Path, moments: Moments, key: str) -> None:
+    stream = io.BytesIO()
+    np.savez(stream, mu=moments.mean, sigma=moments.covariance, count=moments.count, key=key)
+    try:
+        files.write_bytes(path, stream.getvalue())
+    except UserError as error:
+        cli.say(f"{error}; so the next run computes these statistics again")
+
+
+def reference_statistics(
+    folder: Path, params: Mapping[str, np.ndarray | tf.Tensor], resize: str = RESIZES[0]
+) -> Moments:
+    """Moments of the pictures that FID compares with.
+
+    They are kept beside the folder, in `<folder>.fid-<resize>.npz`, which pytorch-fid can read, and used again as long
+    as the weights and the pictures' names, sizes and times are the same.
+
+    Args:
+      folder: of pictures, without its sub-folders; or a `.npz` file that pytorch-fid or this wrote, which is taken as
+        it is, whatever the weights and the resize.
+
+    Raises:
+      UserError: no such folder, fewer than 2 readable pictures in it, a bad `.npz` file.
+    """
+    if folder.suffix == ".npz" and folder.is_file():
+        return _read_moments(folder)[0]
+    pictures = _list_pictures(folder)
+    key = _fingerprint(pictures, params, resize)
+    kept = Path(f"{os.path.abspath(folder)}.fid-{resize}.npz")
+    moments = _read_cache(kept, key)
+    if moments is None:
+        moments = picture_statistics(pictures, params, resize, "FID's reference")
+        _write_cache(kept, moments, key)
+    elif moments.count < len(pictures):
+        cli.say(f"{kept}: {len(pictures) - moments.count} unreadable pictures of {folder} are left out")
+    return moments

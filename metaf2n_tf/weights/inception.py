@@ -1,0 +1,21 @@
+"""The FID's InceptionV3 from the file that pytorch-fid shares, `pt_inception-2015-12-05-6726825d.pth`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.networks import inception
+from metaf2n_tf.weights import pth
+from metaf2n_tf.weights.check import check_variables
+
+
+def load_inception(path: str | Path) -> dict[str, np.ndarray]:
+    """The params of `inception.pool3`, float32; the classifier `fc` is left out.
+
+    Raises:
+      UserError: nothing there, a damaged file, or not this network's variables.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py inception-fid")
+    return check_variables(str(path), pth.read_state_dict(Path(path)), inception.variable_shapes())

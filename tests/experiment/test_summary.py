@@ -1,0 +1,103 @@
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metaf2n_tf.experiment import plot, summary
+from metaf2n_tf.experiment.records import Records
+from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
+
+SWEEP = Sweep([1e-3, 1e-2], [64], [16], [0, 1], [0, 1, 5])
+PHOTOS = ["a.png", "b.png", "c.png"]
+
+
+def value(photo, setting, steps, scale=1.0):
+    """Photos differ by tens, steps by tenths; the larger rate gains twice as much, seed 1 a little more."""
+    gain = steps * (2 if setting.task_lr == 1e-2 else 1) * (1 + 0.5 * setting.seed) * (1 + PHOTOS.index(photo))
+    return 20.0 + 10 * PHOTOS.index(photo) + scale * 0.1 * gain
+
+
+@pytest.fixture
+def records(tmp_path):
+    found = Records(tmp_path)
+    for photo in PHOTOS:
+        for setting in SWEEP.settings:
+            for steps in SWEEP.steps:
+                metrics = {"psnr_y": value(photo, setting, steps), "lpips": value(photo, setting, steps)}
+                if photo != "c.png":
+                    metrics["niqe_pyiqa"] = 5.0
+                found.put(photo, setting, steps, {"metrics": metrics, "failed": {}, "losses": [0.1]})
+    return found
+
+
+def test_means_errors_and_changes(records):
+    rows = summary.rows(SWEEP, summary.curves(PHOTOS, SWEEP, records))
+    assert [(row["task_lr"], row["steps"]) for row in rows] == [(lr, n) for lr in (1e-3, 1e-2) for n in (0, 1, 5)]
+    last = rows[-1]["metrics"]["psnr_y"]
+    seeds = np.array([[value(p, Setting(1e-2, 64, 16, seed), 5) for seed in (0, 1)] for p in PHOTOS])
+    unadapted = np.array([20.0, 30.0, 40.0])
+    assert last["mean"] == pytest.approx(seeds.mean())
+    assert last["standard_error"] == pytest.approx(seeds.mean(axis=1).std(ddof=1) / np.sqrt(3))
+    change = seeds.mean(axis=1) - unadapted
+    assert last["change"] == pytest.approx(change.mean())
+    assert last["change_standard_error"] == pytest.approx(change.std(ddof=1) / np.sqrt(3))
+    assert last["change_of_each_seed"] == pytest.approx((seeds - unadapted[:, None]).mean(axis=0))
+    assert rows[0]["metrics"]["psnr_y"]["change"] == 0
+
+
+def test_a_photo_without_a_metric_counts_for_the_others(records):
+    rows = summary.rows(SWEEP, summary.curves(PHOTOS, SWEEP, records))
+    assert rows[1]["metrics"]["niqe_pyiqa"]["count"] == 2
+    assert rows[1]["metrics"]["psnr_y"]["count"] == 3
+
+
+def test_the_best_is_named(records):
+    best = summary.best(summary.rows(SWEEP, summary.curves(PHOTOS, SWEEP, records)))
+    assert (best["psnr_y"]["task_lr"], best["psnr_y"]["steps"]) == (1e-2, 5)
+    assert (best["lpips"]["steps"], best["niqe_pyiqa"]["steps"]) == (0, 0)  # lower is better; all equal
+    sentence = summary.sentence("psnr_y", best["psnr_y"], SWEEP)
+    assert sentence.startswith("best psnr_y: 32.500 with 5 steps, task_lr 0.01: +2.500 from unadapted (3 photos")
+    assert sentence.endswith("standard error 0.722)")
+    assert summary.sentence("lpips", best["lpips"], SWEEP) == "best lpips: 30.0000, unadapted (3 photos)"
+
+
+def test_a_gain_within_its_error_may_be_chance(tmp_path):
+    sweep, found = Sweep([1e-3], [64], [16], [0], [0, 1]), Records(tmp_path)
+    for photo, gain in zip(PHOTOS, (0.9, -0.8, 0.2), strict=True):
+        for steps in (0, 1):
+            found.put(photo, sweep.settings[0], steps, {"metrics": {"psnr_y": 20 + gain * steps}})
+    best = summary.best(summary.rows(sweep, summary.curves(PHOTOS, sweep, found)))
+    assert "so it may be chance" in summary.sentence("psnr_y", best["psnr_y"], sweep)
+
+
+def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
+    records.put("a.png", SWEEP.settings[0], 0, {"metrics": {"psnr_y": float("inf")}, "loss": np.float32(0.5)})
+    records.save()
+    path = tmp_path / "measurements.jsonl"
+    path.write_text(path.read_text() + '{"photo": "z.png", "task_l\n[1]\n{"photo": "y"}\n')
+    again = Records(tmp_path)
+    assert again.get("b.png", SWEEP.settings[3], 5) == records.get("b.png", SWEEP.settings[3], 5)
+    assert again.get("b.png", SWEEP.settings[3], 5)["metrics"]["psnr_y"] == value("b.png", SWEEP.settings[3], 5)
+    assert float(again.get("a.png", SWEEP.settings[0], 0)["metrics"]["psnr_y"]) == float("inf")
+    assert again.get("z.png", SWEEP.settings[0], 0) is None
+
+
+def test_labels_name_what_varies(tmp_path):
+    setting = SWEEP.settings[0]
+    assert SWEEP.label(setting) == "task_lr 0.001"
+    assert SWEEP.label(setting, with_seed=True) == "task_lr 0.001, seed 0"
+    assert Sweep([1e-3], [64], [16], [0], [0, 1]).label(setting) == ""
+    paths = {picture_path(tmp_path, Path("a.jpg"), s, n) for s in SWEEP.settings for n in SWEEP.steps}
+    assert len(paths) == len(SWEEP.settings) * 2 + 1
+
+
+def test_plot(records):
+    """A panel a metric; the lines of both settings are there, in their colours."""
+    curves = summary.curves(PHOTOS, SWEEP, records)
+    picture = np.asarray(Image.open(BytesIO(plot.draw(SWEEP, curves))).convert("RGB")).reshape(-1, 3)
+    for colour in ((0x1F, 0x77, 0xB4), (0xFF, 0x7F, 0x0E)):
+        assert np.count_nonzero((picture == colour).all(axis=1)) > 300
+    one = plot.draw(SWEEP, {"psnr_y": curves["psnr_y"]})
+    assert Image.open(BytesIO(one)).width < Image.open(BytesIO(plot.draw(SWEEP, curves))).width
