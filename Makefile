@@ -3,21 +3,22 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
 LPIPS := weights/lpips-alex.npz
+NIQE := weights/niqe_pris_params.npz
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
 
-.PHONY: demo train-demo test test-slow lint bench bench-faces bench-data bench-meta bench-portable clean
+.PHONY: demo train-demo test test-slow lint bench bench-faces bench-data bench-meta bench-metrics bench-portable clean
 
-demo: .venv/installed $(WEIGHTS)  ## the main job on a real photo: faces, adaptation, x4, comparison
+demo: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
 
 train-demo: .venv/installed $(LPIPS)  ## a small meta-training, and what one inner step is worth after it
 	$(RUN) scripts/train_demo.py
 
-test: .venv/installed $(WEIGHTS) $(LPIPS)  ## the tests, under 12 minutes
+test: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the tests, under 12 minutes
 	$(RUN) -m pytest -n 2 --dist loadfile
 
-test-slow: .venv/installed $(WEIGHTS) $(LPIPS)  ## the full-size checks too
+test-slow: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
 lint: .venv/installed
@@ -38,6 +39,12 @@ bench-meta: .venv/installed $(WEIGHTS) $(LPIPS)  ## the meta-step beside the pub
 
 bench-portable: .venv/installed  ## both steps as StableHLO, run by JAX, which JAX_PYTHON must have
 	$(RUN) benchmarks/portable_step.py --output results/portable --blocks 2 --width 16 --jax_python $(JAX_PYTHON)
+
+bench-metrics: .venv/installed $(LPIPS) $(NIQE)  ## the metrics beside the published code, which TORCH_PYTHON must have
+	$(RUN) benchmarks/metrics.py --torch_python $(TORCH_PYTHON)
+
+$(NIQE): | .venv/installed
+	$(RUN) scripts/download_weights.py niqe
 
 $(LPIPS): | .venv/installed
 	$(RUN) scripts/download_weights.py lpips-alex

@@ -1,9 +1,10 @@
-"""`make demo`: the sample photo through the published commands, then a table and a comparison picture.
+"""`make demo`: the sample photo through the published commands, then a table, a comparison picture and a report.
 
 Faces are found and restored, the network is adapted for 0, 1 and 3 steps, and each result is measured against the
 ground truth. Everything lands in results/demo.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -16,12 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from metaf2n_tf.data import images  # noqa: E402
-from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
-from metaf2n_tf.metrics.ssim import ssim_y  # noqa: E402
 
 SAMPLE, OUT = ROOT / "datasets" / "sample", ROOT / "results" / "demo"
 WEIGHTS = ROOT / "weights" / "realesrgan-x4plus.npz"
 NAME = "grace_hopper.png"
+METRICS = {"psnr_y": "10.2f", "ssim_y": "10.4f", "lpips": "10.4f", "niqe_pyiqa": "12.3f"}
 STEPS = (0, 1, 3)
 ZOOMS = {"face": (slice(160, 320), slice(160, 320)), "flag": (slice(0, 160), slice(0, 160))}
 TITLE_HEIGHT = 28
@@ -60,8 +60,13 @@ def main() -> None:
     # What runs everywhere, so that the figures are the same everywhere, whatever weights there are.
     tools = ("--detector", "mtcnn", "--restorer", "self_ensemble")
     command("generate_test_faces.py", *common, "--output_dir", OUT, *tools, "--preview")
-    steps = ",".join(map(str, STEPS))
-    command("test.py", *common, "--face_dir", OUT, "--output_dir", OUT / "Res", "--fine_tune_num", steps, "--overwrite")
+    adapt = ["--face_dir", OUT, "--output_dir", OUT / "Res", "--fine_tune_num", ",".join(map(str, STEPS))]
+    command("test.py", *common, *adapt, "--report", "--gt_dir", SAMPLE / "GT", "--overwrite")
+
+    record = json.loads((OUT / "Res" / "results.jsonl").read_text(encoding="utf-8"))
+    print("\n" + " " * 14 + "".join(f"{name:>{form.split('.')[0]}}" for name, form in METRICS.items()))
+    for title, values in record["metrics"].items():
+        print(f"{title:14}" + "".join(f"{values[name]:{form}}" for name, form in METRICS.items()))
 
     gt, lq = images.read_rgb8(SAMPLE / "GT" / NAME), images.read_rgb8(SAMPLE / "LQ" / NAME)
     size = gt.shape[1::-1]
@@ -71,12 +76,10 @@ def main() -> None:
         **{f"steps {n}": images.read_rgb8(OUT / "Res" / f"steps_{n}" / NAME) for n in STEPS},
         "GT": gt,
     }
-    print(f"\n{'':10}{'PSNR-Y':>10}{'SSIM-Y':>10}")
-    for title, rgb in pictures.items():
-        if title not in ("LQ", "GT"):
-            print(f"{title:10}{psnr_y(rgb, gt):10.2f}{ssim_y(rgb, gt):10.4f}")
     images.write_rgb8(OUT / "comparison.png", comparison(pictures))
-    print(f"\ncomparison: {(OUT / 'comparison.png').relative_to(ROOT)}   ({time.monotonic() - began:.0f} s)")
+    for what in (OUT / "comparison.png", OUT / "Res" / "report.html"):
+        print(f"\n{what.relative_to(ROOT)}", end="")
+    print(f"   ({time.monotonic() - began:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from metaf2n_tf.experiment import plot, summary
 from metaf2n_tf.experiment.records import Records
 from metaf2n_tf.experiment.settings import Setting, Sweep
 from metaf2n_tf.metrics.measure import METRICS
-from metaf2n_tf.metrics.table import format_value, to_csv, to_json
+from metaf2n_tf.metrics.table import format_value, heading, to_csv, to_json
 from metaf2n_tf.report import page
 from metaf2n_tf.upscale.showing import step_label
 
@@ -37,19 +37,18 @@ def _table(means: list[dict], sweep: Sweep) -> page.Table:
     metrics = list(means[0]["metrics"])
     table_rows = {_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means}
     counts = {row["metrics"][metric]["count"] for row in means for metric in metrics}
-    return page.Table(
-        f"Means over {'/'.join(map(str, sorted(counts)))} photos and {len(sweep.seeds)} seeds",
-        ["setting", *metrics],
-        [[label, *values] for label, values in table_rows.items()],
-        {metric: METRICS[metric].better for metric in metrics},
-    )
+    directions = {heading(metric): METRICS[metric].better for metric in metrics}
+    title = f"Means: photos {'/'.join(map(str, sorted(counts)))}, seeds {len(sweep.seeds)}"
+    return page.Table(title, ["setting", *directions], [[key, *row] for key, row in table_rows.items()], directions)
 
 
-def _format(table: page.Table) -> str:
-    width = max(len(row[0]) for row in table.rows) + 2
-    lines = [" " * width + "".join(f"{metric:>18}" for metric in table.columns[1:])]
-    for label, *values in table.rows:
-        cells = (format_value(metric, value) for metric, value in zip(table.columns[1:], values, strict=True))
+def _format(means: list[dict], sweep: Sweep) -> str:
+    """The same for the terminal."""
+    metrics, labels = list(means[0]["metrics"]), [_label(row, sweep) for row in means]
+    width = max(map(len, labels)) + 2
+    lines = [" " * width + "".join(f"{metric:>18}" for metric in metrics)]
+    for label, row in dict(zip(labels, means, strict=True)).items():
+        cells = (format_value(metric, row["metrics"][metric]["mean"]) for metric in metrics)
         lines.append(f"{label:{width}}" + "".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
 
@@ -70,11 +69,11 @@ def write(
         picture = plot.draw(sweep, found)
         files.write_bytes(folder / PLOT, picture)
         pictures = [("Change from the unadapted network, by number of steps", picture)]
-        print(_format(table))
+        print(_format(means, sweep))
     for line in sentences:
         print(line)
     if report is not None:
-        overview = page.Overview(f"fine_tune_num experiment: {folder.name}", made_with, sentences, pictures, [table])
+        overview = page.Overview(f"fine_tune_num experiment: {folder}", made_with, sentences, pictures, [table])
         page.write_page(folder / REPORT, overview, report)
     names = [CSV, JSON, *([PLOT] if found else []), *([] if report is None else [REPORT])]
     cli.say(f"{', '.join(names)} are in {folder}")

@@ -33,6 +33,11 @@ def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> byte
     return stream.getvalue().encode()
 
 
+def heading(metric: str) -> str:
+    """The metric's name where people read it, like "PSNR-Y"."""
+    return metric.upper().replace("_", "-")
+
+
 def format_value(metric: str, value: float | None) -> str:
     """The value with the digits that suit the metric; "-" for None."""
     return "-" if value is None else f"{value:.{METRICS[metric].digits}f}"

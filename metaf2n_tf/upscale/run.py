@@ -296,6 +296,6 @@ def _write_report(options: Options, photos: list[Path], records: dict[str, dict]
     """Put the parts of all photos that have one into `report.html`."""
     shown = {photo: _part_path(options, photo) for photo in photos if _part_path(options, photo).is_file()}
     kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in shown]
-    overview = showing.overview(f"MetaF2N: {options.output_dir.name}", kept)
+    overview = showing.overview(f"MetaF2N: {options.output_dir}", kept)
     page.write_page(options.output_dir / REPORT, overview, shown.values())
     cli.say(f"report: {options.output_dir / REPORT}")

@@ -11,7 +11,7 @@ from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import METRICS, Measurer
-from metaf2n_tf.metrics.table import summarize
+from metaf2n_tf.metrics.table import heading, summarize
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.report.page import Overview, Table
 from metaf2n_tf.report.parts import FacePair, View
@@ -65,18 +65,18 @@ def overview(title: str, records: Sequence[dict]) -> Overview:
         if name not in _OF_ONE_PHOTO and all(value == values[0] for value in values):
             settings[name] = values[0]
     adapted = sum(bool(record.get("adapted")) for record in records)
-    lines = [f"{len(records)} photos, {adapted} of them adapted to their faces"]
+    lines = [f"photos: {len(records)}, adapted to their faces: {adapted}"]
     return Overview(title, settings, lines, tables=_mean_table(records))
 
 
 def _mean_table(records: Sequence[dict]) -> list[Table]:
-    """One row a view that every measured photo has, one column a metric that all of these have."""
+    """A row a view that every measured photo has, a column a metric that all of these have; none for a single photo."""
     measured = [record["metrics"] for record in records if record.get("metrics")]
-    if not measured:
+    if len(measured) < 2:
         return []
     views = [view for view in measured[0] if all(view in photo for photo in measured)]
     values = {view: [photo[view] for photo in measured] for view in views}
     metrics = [name for name in METRICS if all(name in photo for photos in values.values() for photo in photos)]
     rows = [[view, *(summarize([photo[name] for photo in values[view]])["mean"] for name in metrics)] for view in views]
-    directions = {name: METRICS[name].better for name in metrics}
-    return [Table(f"Means of {len(measured)} photos", ["picture", *metrics], rows, directions)]
+    directions = {heading(name): METRICS[name].better for name in metrics}
+    return [Table(f"Means of {len(measured)} photos", ["picture", *directions], rows, directions)]

@@ -386,6 +386,42 @@ def test_a_diverging_rate_falls_back(place):
     assert not place.records()["a.png"]["adapted"]
 
 
+def test_report(place, root):
+    """Every photo is in it, also those of earlier runs; the pictures are the same as without it."""
+    (place.photos.parent / "weights").symlink_to(root / "weights")
+    place.add_photo("a.png", (30, 30))
+    place.add_photo("none.png", (30, 28), seed=9)
+    place.add_face("a.png")
+    place.test("--fine_tune_num", 2)
+    plain = (place.out / "a.png").read_bytes()
+    gt = place.photos.parent / "GT"
+    gt.mkdir()
+    Image.fromarray(images.to_levels(recipe.image((120, 120, 3), 1))).save(gt / "a.jpg")
+    log = place.test("--fine_tune_num", 2, "--report", "--gt_dir", gt)
+    assert "none.png: not compared: no ground truth of this name" in log
+    assert (place.out / "a.png").read_bytes() == plain
+    assert place.files() == sorted(
+        ["a.png", "none.png", "report.html", "report_parts/a.json", "report_parts/none.json", "results.jsonl"]
+    )
+    part = json.loads((place.out / "report_parts" / "a.json").read_text())
+    assert [view["label"] for view in part["views"]] == ["LQ, bicubic", "unadapted", "2 steps", "GT"]
+    metrics = place.records()["a.png"]["metrics"]
+    assert set(metrics) == {"LQ, bicubic", "unadapted", "2 steps"}
+    assert metrics["2 steps"] == part["views"][2]["metrics"]
+    assert set(metrics["2 steps"]) == {"psnr_y", "psnr_y_published", "ssim_y", "lpips", "niqe_pyiqa"}
+    assert part["faces"][0]["weights"]["max"] > 0
+    assert len(part["losses"][0]["values"]) == 3
+    assert "no face" in json.loads((place.out / "report_parts" / "none.json").read_text())["note"]
+
+    (place.out / "report.html").unlink()
+    place.add_photo("new.png", seed=4)
+    log = place.test("--fine_tune_num", 2, "--report", "--gt_dir", gt)
+    assert "2 photos have their results already" in log
+    html = (place.out / "report.html").read_text()
+    assert all(f'"photo":"{name}"' in html for name in ("a.png", "none.png", "new.png"))
+    assert "--gt_dir: is for --report" in place.test("--gt_dir", gt, code=2)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_stopped_in_the_middle_everything_left_is_whole(place, how):
     for index in range(20):
