@@ -64,16 +64,14 @@ def write(
     files.write_bytes(folder / CSV, _measurements(photos, sweep, records))
     content = {"photos": list(photos), "made_with": made_with, "seeds": sweep.seeds, "means": means, "best": best}
     files.write_bytes(folder / JSON, to_json(content))
-    table, pictures = _table(means, sweep), []
+    tables, pictures = [], []
     if found:
-        picture = plot.draw(sweep, found)
-        files.write_bytes(folder / PLOT, picture)
-        pictures = [("Change from the unadapted network, by number of steps", picture)]
-        print(_format(means, sweep))
-    for line in sentences:
-        print(line)
+        tables = [_table(means, sweep)]
+        pictures = [("Change from the unadapted network, by number of steps", plot.draw(sweep, found))]
+        files.write_bytes(folder / PLOT, pictures[0][1])
+        print("\n".join([_format(means, sweep), *sentences]))
     if report is not None:
-        overview = page.Overview(f"fine_tune_num experiment: {folder}", made_with, sentences, pictures, [table])
+        overview = page.Overview(f"fine_tune_num experiment: {folder}", made_with, sentences, pictures, tables)
         page.write_page(folder / REPORT, overview, report)
     names = [CSV, JSON, *([PLOT] if found else []), *([] if report is None else [REPORT])]
     cli.say(f"{', '.join(names)} are in {folder}")

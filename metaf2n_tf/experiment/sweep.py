@@ -73,6 +73,8 @@ class Experiment:
         self.measurer = Measurer(self.gts is not None, options.niqe)
         for metric, reason in self.measurer.not_computed.items():
             cli.say(f"not computed: {metric}: {reason}")
+        if not self.measurer.names:
+            raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
         self.model = MetaF2N(
             options.model_dir,
             tile=options.tile,

@@ -201,6 +201,12 @@ def test_mistakes(place, changes, message):
         sweep.run(options(**changes))
 
 
+def test_nothing_to_measure(place):
+    Path("weights").unlink()
+    with pytest.raises(UserError, match="no metric can be computed. Remedy: --gt_dir"):
+        sweep.run(options(gt_dir=None))
+
+
 def test_killed_in_the_middle_it_goes_on(place):
     """After kill -9 everything left is whole, and the next run does the rest."""
     for index in range(12):
