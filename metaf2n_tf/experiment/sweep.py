@@ -138,6 +138,7 @@ class Experiment:
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
+        self._part_path(name).unlink(missing_ok=True)  # of other measurements, until the new one is there
         photo = images.read_photo(self.options.input_dir / name)
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
@@ -252,10 +253,7 @@ class _OnePhoto:
 def run(options: Options) -> int:
     """Run an experiment, or go on with it. Returns the exit code."""
     options.check()
-    leave_out = [options.output_dir]
-    if options.face_dir is not None:
-        leave_out += [options.face_dir / side for side in folder.SIDES]
-    photos = images.list_photos(options.input_dir, options.ext, options.recursive, leave_out)
+    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
         if options.overwrite:

@@ -4,7 +4,7 @@ To look at, on request: the squares that the restorer took and gave, and the pho
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,14 @@ def check_face_dir(face_dir: Path | None) -> None:
             f"--face_dir {face_dir}: there is no {LQ} in it. Remedy: run generate_test_faces.py with "
             f"--output_dir {face_dir}, or leave --face_dir out to have the faces found here"
         )
+
+
+def list_photos(
+    input_dir: Path, face_dir: Path | None, output_dir: Path, extensions: Sequence[str], recursive: bool
+) -> list[Path]:
+    """The photos of a folder, without faces and results that may lie in it; see `images.list_photos`."""
+    faces = [] if face_dir is None else [face_dir / side for side in SIDES]
+    return images.list_photos(input_dir, extensions, recursive, [output_dir, *faces])
 
 
 def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:

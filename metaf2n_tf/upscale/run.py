@@ -242,10 +242,7 @@ def _check_places(options: Options, photos: list[Path]) -> None:
 def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
-    leave_out = [options.output_dir]
-    if options.face_dir is not None:
-        leave_out += [options.face_dir / side for side in folder.SIDES]
-    photos = images.list_photos(options.input_dir, options.ext, options.recursive, leave_out)
+    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
     _check_places(options, photos)
     found = results.read_results(options.output_dir)
     done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found)]
