@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 BEGAN = time.monotonic()
-BGR_TO_Y = np.array([24.966, 128.553, 65.481]) / 255
+BGR_TO_Y_255 = [24.966, 128.553, 65.481]
 FID_WORKERS = 8
 
 
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 
 def psnr_y(first: np.ndarray, second: np.ndarray) -> float:
     """PSNR on rounded luma, with weights for BGR on RGB."""
-    x, y = (np.dot(rgb, BGR_TO_Y * 255) / 255 + 16 for rgb in (first, second))
+    x, y = (np.dot(rgb, BGR_TO_Y_255) / 255 + 16 for rgb in (first, second))
     x, y = (luma.round().astype(np.uint8) / 255 for luma in (x, y))
     error = np.mean((x - y) ** 2)
     return 100.0 if error < 1e-10 else 20 * math.log10(1 / math.sqrt(error))
@@ -58,8 +58,8 @@ def measure(folder: Path) -> None:
     import lpips
     import pyiqa
     import torch
-    from pytorch_fid import fid_score
     from pyiqa.utils import imread2tensor
+    from pytorch_fid import fid_score
 
     torch.set_num_threads(os.cpu_count())
     device, paths = torch.device("cpu"), sorted((folder / "results").iterdir())
