@@ -10,10 +10,12 @@ from tqdm import tqdm
 from metaf2n_tf import cli
 from metaf2n_tf.errors import UserError
 
-_PHOTO_ERRORS = (UserError, tf.errors.OpError, cv2.error, MemoryError, OSError)
+# What one bad photo can raise; anything else is a mistake of ours.
+PHOTO_ERRORS = (UserError, tf.errors.OpError, cv2.error, MemoryError, OSError)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """One of `PHOTO_ERRORS` in one line."""
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return "out of memory. Remedy: --gpu -1, or fewer pixels at a time (--tile, --patch_size)"
     return str(error).split("\n")[0] or type(error).__name__
@@ -32,8 +34,8 @@ def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
     for photo in (progress := tqdm(photos, unit="photo")):
         try:
             progress.set_postfix(process(photo))
-        except _PHOTO_ERRORS as error:
-            reason = _reason(error)
+        except PHOTO_ERRORS as error:
+            reason = reason_of(error)
             cli.say(f"skipped: {reason}" if str(photo) in reason else f"skipped: {photo}: {reason}")
             failed += 1
     if failed:

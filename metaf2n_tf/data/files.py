@@ -69,6 +69,15 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def crc32_of(path: Path) -> int:
+    """Checksum that tells whether a file is the one that was used before."""
+    crc = 0
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            crc = zlib.crc32(block, crc)
+    return crc
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file."""
     digest = hashlib.sha256()

@@ -246,7 +246,8 @@ def list_photos(
         if file.suffix.lower() in Image.registered_extensions():
             twin = pictures.setdefault(file.with_suffix(""), file)
             if twin != file:
-                raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: rename one, or --ext")
+                remedy = "rename one, or --ext" if flag == "--input_dir" else "rename one"
+                raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: {remedy}")
         photos.append(file)
     if not photos:
         raise UserError(f"{flag} {folder}: no photos there")

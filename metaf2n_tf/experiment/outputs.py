@@ -9,9 +9,9 @@ from metaf2n_tf.experiment import plot, summary
 from metaf2n_tf.experiment.records import Records
 from metaf2n_tf.experiment.settings import Setting, Sweep
 from metaf2n_tf.metrics.measure import METRICS
-from metaf2n_tf.metrics.table import format_value, heading, to_csv, to_json
+from metaf2n_tf.metrics.table import format_value, to_csv, to_json
 from metaf2n_tf.report import page
-from metaf2n_tf.upscale.showing import step_label
+from metaf2n_tf.upscale.showing import READING, step_label
 
 CSV, JSON, PLOT, REPORT = "experiment.csv", "experiment.json", "experiment.png", "report.html"
 _COLUMNS = ["photo", *Setting.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
@@ -37,9 +37,8 @@ def _table(means: list[dict], sweep: Sweep) -> page.Table:
     metrics = list(means[0]["metrics"])
     table_rows = {_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means}
     counts = {row["metrics"][metric]["count"] for row in means for metric in metrics}
-    directions = {heading(metric): METRICS[metric].better for metric in metrics}
     title = f"Means: photos {'/'.join(map(str, sorted(counts)))}, seeds {len(sweep.seeds)}"
-    return page.Table(title, ["setting", *directions], [[key, *row] for key, row in table_rows.items()], directions)
+    return page.Table(title, ["setting", *metrics], [[key, *row] for key, row in table_rows.items()])
 
 
 def _format(means: list[dict], sweep: Sweep) -> str:
@@ -55,8 +54,12 @@ def _format(means: list[dict], sweep: Sweep) -> str:
 
 def write(
     folder: Path, photos: Sequence[str], sweep: Sweep, records: Records, made_with: dict, report: list[Path] | None
-) -> None:
-    """Write and print what these photos show; `report` are its parts, None for no report."""
+) -> bool:
+    """Write and print what these photos show; `report` are its parts, None for no report.
+
+    Returns:
+      Whether any metric could be computed; said where not.
+    """
     found = summary.curves(photos, sweep, records)
     means = summary.rows(sweep, found)
     best = summary.best(means)
@@ -70,8 +73,14 @@ def write(
         pictures = [("Change from the unadapted network, by number of steps", plot.draw(sweep, found))]
         files.write_bytes(folder / PLOT, pictures[0][1])
         print("\n".join([_format(means, sweep), *sentences]))
+    else:
+        cli.say(
+            "no metric could be computed in every setting of any photo, see the column `failed` of measurements.jsonl"
+        )
     if report is not None:
-        overview = page.Overview(f"fine_tune_num experiment: {folder}", made_with, sentences, pictures, tables)
+        title = f"fine_tune_num experiment: {folder}"
+        overview = page.Overview(title, made_with, sentences, pictures, tables, READING)
         page.write_page(folder / REPORT, overview, report)
     names = [CSV, JSON, *([PLOT] if found else []), *([] if report is None else [REPORT])]
     cli.say(f"{', '.join(names)} are in {folder}")
+    return bool(found)

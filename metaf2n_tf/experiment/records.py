@@ -10,8 +10,33 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.settings import Setting
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
+_TYPES = {
+    "photo": str,
+    "steps": int,
+    "inputs": list,
+    "picture": int | None,
+    "faces": int,
+    "patches": int,
+    "adapted": bool,
+    "losses": list,
+    "mean_weight": float | int | str | None,
+    "metrics": dict,
+    "failed": dict,
+}
 
 Key = tuple[str, Setting, int]  # photo, setting, steps
+
+
+def _parse(line: str) -> tuple[Key, dict] | None:
+    """A line's key and record; None where it is no record."""
+    try:
+        record = json.loads(line)
+        setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+        if all(isinstance(record[name], kind) for name, kind in _TYPES.items()):
+            return (record["photo"], setting, record["steps"]), record
+    except (ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 class Records:
@@ -22,20 +47,20 @@ class Records:
         self._path = folder / MEASUREMENTS
         self._records: dict[Key, dict] = {}
         if self._path.is_file():
-            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    record = json.loads(line)
-                    setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
-                    self._records[record["photo"], setting, record["steps"]] = record
-                except (ValueError, KeyError, TypeError):
-                    continue
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._records.update(filter(None, map(_parse, lines)))
 
     def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
         """One record, or None."""
         return self._records.get((photo, setting, steps))
 
     def put(self, photo: str, setting: Setting, steps: int, values: dict) -> None:
-        """Add or replace one."""
+        """Add or replace one.
+
+        Args:
+          values: inputs (checksums of what was measured), picture (that of the result, None if it is not kept), faces,
+            patches, adapted, losses, mean_weight, metrics (`{name: value}`) and failed (`{name: reason}`).
+        """
         record = {"photo": photo, **asdict(setting), "steps": steps, **values}
         self._records[photo, setting, steps] = plain(record)
 
@@ -55,8 +80,8 @@ def check_made_with(folder: Path, made_with: dict) -> None:
     made_with = plain(made_with)
     if path.is_file() and (folder / MEASUREMENTS).is_file():
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            earlier = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
             raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]

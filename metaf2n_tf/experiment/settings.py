@@ -43,13 +43,13 @@ class Sweep:
         if with_seed:
             varied["seed"] = self.seeds
         values = asdict(setting)
-        return ", ".join(f"{name} {values[name]:g}" for name, given in varied.items() if len(given) > 1)
+        return ", ".join(f"{name} {values[name]}" for name, given in varied.items() if len(given) > 1)
 
 
 def picture_path(output_dir: Path, name: Path, setting: Setting, steps: int) -> Path:
     """Where a result is kept: the unadapted one once, the others by setting and steps."""
     folder = "unadapted"
     if steps:
-        parts = [f"{key}_{value:g}" for key, value in asdict(setting).items()]
+        parts = [f"{key}_{value}" for key, value in asdict(setting).items()]
         folder = Path("-".join(parts), f"steps_{steps}")
     return output_dir / "pictures" / folder / name.with_suffix(".png")

@@ -11,6 +11,13 @@ from metaf2n_tf.metrics.measure import METRICS
 from metaf2n_tf.metrics.table import summarize
 
 
+def _difference(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """values - others, 0 where both are infinite."""
+    with np.errstate(invalid="ignore"):
+        difference = values - others
+    return np.where(np.isnan(difference), 0.0, difference)
+
+
 @dataclass(frozen=True)
 class Curve:
     """A metric of one setting against the number of steps.
@@ -28,16 +35,14 @@ class Curve:
 
     @property
     def change(self) -> np.ndarray:
-        """(photos, steps) from the unadapted network, means over seeds; 0 where both are infinite."""
+        """(photos, steps) from the unadapted network, means over seeds."""
         by_photo = self.values.mean(axis=1)
-        with np.errstate(invalid="ignore"):
-            return np.nan_to_num(by_photo - by_photo[:, :1], nan=0.0)
+        return _difference(by_photo, by_photo[:, :1])
 
     @property
     def seed_changes(self) -> np.ndarray:
         """(seeds, steps): the mean change over photos, for each seed."""
-        with np.errstate(invalid="ignore"):
-            return np.nan_to_num(self.values - self.values[..., :1], nan=0.0).mean(axis=0)
+        return _difference(self.values, self.values[..., :1]).mean(axis=0)
 
 
 def curves(photos: Sequence[str], sweep: Sweep, records: Records) -> dict[str, list[Curve]]:

@@ -1,6 +1,7 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
-import dataclasses
+import glob
+import json
 import os
 import zlib
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from metaf2n_tf.upscale import showing
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
+
+NO_GT = "no ground truth"
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,13 @@ class Experiment:
             sorted({0, *options.fine_tune_num}),
         )
         cli.say(f"weights: {self.model.weights}")
-        cli.say(
-            f"{len(self.sweep.settings)} settings (task_lr {self.sweep.task_lr}, patch_size {self.sweep.patch_size}, "
-            f"patch_num_per_img {self.sweep.patch_num_per_img}, seeds {self.sweep.seeds}) at {self.sweep.steps} steps"
-        )
+        axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
+        cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
-        self.made_with = self.faces.settings | {
+        self.made_with = {
+            "detector": self.faces.settings["detector"],
+            "restorer": self.faces.settings["restorer"],
             "weights": self.model.weights.identity,
-            "gt_dir": options.gt_dir,
             "tile": options.tile,
             "tile_pad": options.tile_pad,
             "precision": options.precision,
@@ -110,20 +112,32 @@ class Experiment:
         """Whether the results themselves are written, too."""
         return self.options.save_pictures or self.options.report
 
-    def _is_measured(self, name: Path, setting: Setting, steps: int) -> bool:
+    def inputs(self, name: Path) -> list[int | None]:
+        """Checksums of a photo, its ground truth and its faces, where these come from files."""
+        faces = folder.face_files(self.options.face_dir, name) if self.options.face_dir else []
+        gt = self.gts.crc32(name) if self.gts else None
+        return [files.crc32_of(self.options.input_dir / name), gt, *map(files.crc32_of, faces)]
+
+    def _is_measured(self, name: Path, inputs: list[int | None], setting: Setting, steps: int) -> bool:
         record = self.records.get(name.as_posix(), setting, steps)
-        if record is None or not set(self.measurer.names) <= set(record["metrics"]) | set(record["failed"]):
+        if record is None or record["inputs"] != inputs:
             return False
-        return not self.keeps_pictures or picture_path(self.options.output_dir, name, setting, steps).is_file()
+        if not set(self.measurer.names) <= set(record["metrics"]) | set(record["failed"]):
+            return False
+        path = picture_path(self.options.output_dir, name, setting, steps)
+        return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
     def _part_path(self, name: Path) -> Path:
-        sweep = zlib.crc32(repr(dataclasses.astuple(self.sweep)).encode())
-        return self.options.output_dir / "report_parts" / f"{sweep:08x}" / name.with_suffix(".json")
+        """Where a photo's part of the report lies, by what it shows."""
+        shown = [self.records.get(name.as_posix(), s, n) for s in self.sweep.settings for n in self.sweep.steps]
+        crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
+        return self.options.output_dir / "report_parts" / name.with_name(f"{name.stem}.{crc:08x}.json")
 
     def missing(self, name: Path) -> dict[Setting, list[int]]:
         """The settings, and the numbers of steps of each, that are still to be measured on a photo."""
+        inputs = self.inputs(name)
         steps = {
-            setting: [n for n in self.sweep.steps if not self._is_measured(name, setting, n)]
+            setting: [n for n in self.sweep.steps if not self._is_measured(name, inputs, setting, n)]
             for setting in self.sweep.settings
         }
         return {setting: missing for setting, missing in steps.items() if missing}
@@ -138,26 +152,32 @@ class Experiment:
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
-        self._part_path(name).unlink(missing_ok=True)  # of other measurements, until the new one is there
         photo = images.read_photo(self.options.input_dir / name)
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
         missing = self.missing(name)
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
-        one_photo = _OnePhoto(self, name, photo, gt, pairs)
+        one_photo = _OnePhoto(self, name, photo, gt, pairs, self.inputs(name))
         for setting, steps in missing.items():
             one_photo.measure(setting, steps)
             self.records.save()
         if self.options.report:
             path = self._part_path(name)
             files.make_folder(path.parent)
+            for old in path.parent.glob(f"{glob.escape(name.stem)}.????????.json"):
+                old.unlink()
             files.write_bytes(path, one_photo.part())
         return {"faces": len(pairs)}
 
-    def write_outputs(self, names: list[Path]) -> None:
-        """Tables, plot and report of the photos that are measured."""
-        outputs.write(
+    def lacks_gt(self, name: Path) -> bool:
+        """Whether there are ground truths, but none that a measured photo could be compared with."""
+        record = self.records.get(name.as_posix(), self.sweep.settings[0], 0)
+        return self.gts is not None and NO_GT in record["failed"].values()
+
+    def write_outputs(self, names: list[Path]) -> bool:
+        """Tables, plot and report of the photos that are measured. Returns whether there is any value to show."""
+        return outputs.write(
             self.options.output_dir,
             [name.as_posix() for name in names],
             self.sweep,
@@ -171,13 +191,20 @@ class _OnePhoto:
     """The measurements of one photo; what the unadapted network gives is computed once for all settings."""
 
     def __init__(
-        self, experiment: Experiment, name: Path, photo: images.Photo, gt: np.ndarray | None, pairs: list[Pair]
+        self,
+        experiment: Experiment,
+        name: Path,
+        photo: images.Photo,
+        gt: np.ndarray | None,
+        pairs: list[Pair],
+        inputs: list[int | None],
     ):
         self._experiment, self._name, self._photo, self._gt, self._pairs = experiment, name, photo, gt, pairs
-        self._unadapted: tuple[bytes, dict] | None = None
+        self._inputs = inputs
+        self._unadapted: tuple[bytes | None, dict] | None = None
 
-    def _result(self, params: dict) -> tuple[bytes, dict]:
-        """The picture with these weights, encoded, and its metrics."""
+    def _result(self, params: dict) -> tuple[bytes | None, dict]:
+        """The picture with these weights, encoded if it is kept, and what a record says of it."""
         model, photo = self._experiment.model, self._photo
         if params is model.unadapted and self._unadapted is not None:
             return self._unadapted
@@ -185,9 +212,10 @@ class _OnePhoto:
         measurer = self._experiment.measurer
         measured = measurer(images.as_written(levels, photo), self._gt)
         without_gt = [metric for metric in measurer.names if self._gt is None and METRICS[metric].needs_gt]
-        failed = dict.fromkeys(without_gt, "no ground truth") | measured.failed
-        png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else b""
-        result = png, {"metrics": measured.values, "failed": failed}
+        failed = dict.fromkeys(without_gt, NO_GT) | measured.failed
+        png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
+        picture = None if png is None else zlib.crc32(png)
+        result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
         if params is model.unadapted:
             self._unadapted = result
         return result
@@ -205,7 +233,7 @@ class _OnePhoto:
         for number, params in adaptation.trajectory(steps):
             png, values = self._result(params)
             path = picture_path(experiment.options.output_dir, name, setting, number)
-            if experiment.keeps_pictures:
+            if png is not None:
                 files.make_folder(path.parent)
                 files.write_bytes(path, png)
             experiment.records.put(
@@ -213,6 +241,7 @@ class _OnePhoto:
                 setting,
                 number,
                 {
+                    "inputs": self._inputs,
                     "faces": len(self._pairs),
                     "patches": adaptation.patches,
                     "adapted": number > 0 and params is not experiment.model.unadapted,
@@ -222,7 +251,7 @@ class _OnePhoto:
                 },
             )
         if not adaptation.finite:
-            label = f"task_lr {setting.task_lr:g}, seed {setting.seed}"
+            label = f"task_lr {setting.task_lr}, seed {setting.seed}"
             cli.say(f"{name}: the loss became non-finite with {label}; the unadapted picture counts from there on")
 
     def part(self) -> bytes:
@@ -269,5 +298,9 @@ def run(options: Options) -> int:
         measured = [name for name in names if experiment.is_done(name)]
         if not measured:
             raise UserError(f"--input_dir {options.input_dir}: none of its photos could be measured")
-        experiment.write_outputs(measured)
-    return cli.SOME_FAILED if failed or experiment.measurer.not_computed else cli.OK
+        has_values = experiment.write_outputs(measured)
+    without_gt = [name for name in measured if experiment.lacks_gt(name)]
+    if without_gt:
+        cli.say(f"without a usable ground truth ({len(without_gt)}): {', '.join(map(str, without_gt))}")
+    complete = has_values and not (failed or without_gt or experiment.measurer.not_computed)
+    return cli.OK if complete else cli.SOME_FAILED

@@ -45,9 +45,20 @@ def check_face_dir(face_dir: Path | None) -> None:
 def list_photos(
     input_dir: Path, face_dir: Path | None, output_dir: Path, extensions: Sequence[str], recursive: bool
 ) -> list[Path]:
-    """The photos of a folder, without faces and results that may lie in it; see `images.list_photos`."""
+    """The photos of a folder, without faces and results that may lie in it; see `images.list_photos`.
+
+    Raises:
+      UserError: as there, or the results would lie among the photos.
+    """
+    if output_dir.resolve() == input_dir.resolve():
+        raise UserError(f"--output_dir {output_dir}: is the folder of the photos. Remedy: name another one")
     faces = [] if face_dir is None else [face_dir / side for side in SIDES]
     return images.list_photos(input_dir, extensions, recursive, [output_dir, *faces])
+
+
+def face_files(face_dir: Path, photo: Path) -> list[Path]:
+    """The files of a photo's faces, LQ and HQ, whole pairs or not."""
+    return [file for side in (LQ, HQ) for file in _face_files(face_dir, side, photo).values()]
 
 
 def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:

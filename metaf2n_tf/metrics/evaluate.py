@@ -15,6 +15,7 @@ from metaf2n_tf.metrics import fid, table
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import METRICS, Measured, Measurer
 from metaf2n_tf.networks import inception
+from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 from metaf2n_tf.weights.inception import load_inception
 
 CSV, JSON = "metrics.csv", "metrics.json"
@@ -55,8 +56,9 @@ def _measure_all(
     def measure(item: tuple[Path, Path]) -> Measured | str:
         try:
             return _measure(measurer, gts, item[1], item[0])
-        except UserError as error:
-            return str(error)
+        except PHOTO_ERRORS as error:
+            reason = reason_of(error)
+            return reason if str(item[1]) in reason else f"{item[1]}: {reason}"
 
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     try:
@@ -99,6 +101,8 @@ def run(options: Options) -> int:
     gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
     if gts is not None and not any(gts.find(name) for name in results):
         raise UserError(f"--gt_dir {options.gt_dir}: none of its names is one of {options.result_dir}")
+    if options.fid_ref_dir is not None:
+        fid.check_reference(options.fid_ref_dir)
     files.make_folder(options.output_dir)
     runtime.select_device(options.gpu)
     measurer = Measurer(gts is not None, options.niqe_convention)

@@ -165,10 +165,15 @@ def picture_statistics(
     return statistics.moments()
 
 
+def check_reference(source: Path) -> None:
+    """Raise a UserError for what is neither a folder nor a `.npz` file; see `reference_statistics`."""
+    if not source.is_dir() and not (source.suffix == ".npz" and source.is_file()):
+        raise UserError(f"--fid_ref_dir {source}: no such folder, nor a .npz file of pytorch-fid")
+
+
 def _list_pictures(folder: Path) -> list[Path]:
     """The pictures that pytorch-fid takes, in name order, and those whose extension is in capitals; no hidden ones."""
-    if not folder.is_dir():
-        raise UserError(f"--fid_ref_dir {folder}: no such folder, nor a .npz file of pytorch-fid")
+    check_reference(folder)
     suffixes = {f".{extension}" for extension in images.PICTURES}
     found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in suffixes and file.is_file()]
     found = [file for file in found if not file.name.startswith(".")]
@@ -178,13 +183,13 @@ def _list_pictures(folder: Path) -> list[Path]:
 
 
 def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.Tensor], resize: str) -> str:
-    digest = hashlib.sha256(f"{_CACHE_VERSION} {resize}".encode())
+    digest = hashlib.sha256(str(_CACHE_VERSION).encode())
     for name in sorted(inception.variable_shapes()):
         digest.update(np.ascontiguousarray(params[name]))
     for picture in pictures:
         stat = picture.stat()
         digest.update(b"\0" + os.fsencode(picture.name) + f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
-    return digest.hexdigest()
+    return f"{resize} {digest.hexdigest()}"
 
 
 def _read_moments(path: Path) -> tuple[Moments, str | None]:
@@ -195,7 +200,7 @@ def _read_moments(path: Path) -> tuple[Moments, str | None]:
             count = int(archive["count"]) if "count" in archive else None
             key = str(archive["key"]) if "key" in archive else None
     except Exception as error:  # NumPy raises anything on damaged files
-        raise UserError(f"{path}: not a readable .npz file with the arrays mu and sigma") from error
+        raise UserError(f"{path}: not a readable .npz file with mu and sigma. Remedy: make it anew") from error
     width = inception.FEATURES
     if mean.shape != (width,) or covariance.shape != (width, width):
         shapes = f"{mean.shape} and {covariance.shape}, expected ({width},) and ({width}, {width})"
@@ -238,13 +243,16 @@ def reference_statistics(
 
     Args:
       folder: of pictures, without its sub-folders; or a `.npz` file that pytorch-fid or this wrote, which is taken as
-        it is, whatever the weights and the resize.
+        it is, whatever the weights.
 
     Raises:
-      UserError: no such folder, fewer than 2 readable pictures in it, a bad `.npz` file.
+      UserError: no such folder, fewer than 2 readable pictures in it, a bad `.npz` file, or ours of the other resize.
     """
     if folder.suffix == ".npz" and folder.is_file():
-        return _read_moments(folder)[0]
+        moments, key = _read_moments(folder)
+        if key is not None and not key.startswith(f"{resize} "):
+            raise UserError(f"{folder}: made with --fid_resize {key.split()[0]}. Remedy: the same, or its folder")
+        return moments
     pictures = _list_pictures(folder)
     key = _fingerprint(pictures, params, resize)
     kept = Path(f"{os.path.abspath(folder)}.fid-{resize}.npz")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.data import images
+from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 
 
@@ -21,6 +21,11 @@ class GroundTruths:
     def find(self, name: Path) -> Path | None:
         """The ground truth of a picture that is called `name` in a folder of its own; None where there is none."""
         return self._paths.get(name.with_suffix(""))
+
+    def crc32(self, name: Path) -> int | None:
+        """The checksum of a picture's ground truth; None where there is none."""
+        path = self.find(name)
+        return None if path is None else files.crc32_of(path)
 
     def unused(self, names: Iterable[Path]) -> list[Path]:
         """Ground truths that belong to none of these pictures."""

@@ -6,7 +6,7 @@ as an argument.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ _EPSILON = 1e-10
 _MIN_SQUARE = 1e-20
 
 Params = Mapping[str, tf.Tensor]
+Pool = Callable[[tf.Tensor], tf.Tensor]
 
 
 def variable_shapes() -> dict[str, tuple[int, ...]]:
@@ -52,14 +53,16 @@ def _normalise(x: tf.Tensor) -> tf.Tensor:
     return x / (tf.sqrt(square) + _EPSILON)
 
 
-def layer_distances(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> list[tf.Tensor]:
+def layer_distances(
+    params: Params, input0: tf.Tensor, input1: tf.Tensor, pool: Pool = alexnet.differentiable_max_pool
+) -> list[tf.Tensor]:
     """The five addends of `distance`, each (N,)."""
     dtype = tf.convert_to_tensor(params[f"{alexnet.SCOPE}/Conv_0/kernel"]).dtype
     wide = tf.float64 if dtype == tf.float64 else tf.float32  # float16 cannot hold epsilon
 
     def look(images: tf.Tensor) -> list[tf.Tensor]:
         images = (2 * tf.cast(images, wide) - 1 - tf.constant(_SHIFT, wide)) / tf.constant(_SCALE, wide)
-        return [_normalise(tf.cast(x, wide)) for x in alexnet.features(params, tf.cast(images, dtype))]
+        return [_normalise(tf.cast(x, wide)) for x in alexnet.features(params, tf.cast(images, dtype), pool)]
 
     addends = []
     for index, (first, second) in enumerate(zip(look(input0), look(input1), strict=True)):
@@ -69,19 +72,22 @@ def layer_distances(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> lis
     return addends
 
 
-def distance(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> tf.Tensor:
+def distance(
+    params: Params, input0: tf.Tensor, input1: tf.Tensor, pool: Pool = alexnet.differentiable_max_pool
+) -> tf.Tensor:
     """Compare pictures with pictures, one by one.
 
     Args:
       params: `{name: tensor}` with the names and shapes of `variable_shapes`, as `load_lpips` reads them.
       input0, input1: floating point (N, H, W, 3), RGB in [0, 1], sides of at least `alexnet.MIN_SIDE`. Values outside
         are not clipped.
+      pool: `alexnet.max_pool` where no derivative is needed: the same values in less time.
 
     Returns:
       (N,), 0 for equal pictures; float32, or float64 where the params are. Derivatives of every order are finite, also
       where all features of a pixel are 0.
     """
-    return tf.add_n(layer_distances(params, input0, input1))
+    return tf.add_n(layer_distances(params, input0, input1, pool))
 
 
 @functools.cache
@@ -100,7 +106,7 @@ def check_shapes(first: tf.TensorShape, second: tf.TensorShape) -> None:
     if shape.rank < 3 or shape[-1] not in (3, None):
         raise UserError(f"LPIPS: pictures of shape {shape}, expected (..., height, width, 3)")
     if any(side is not None and side < alexnet.MIN_SIDE for side in shape[-3:-1]):
-        size = f"{shape[-3]}x{shape[-2]}"
+        size = f"{shape[-2]}x{shape[-3]}"
         raise UserError(f"LPIPS: pictures of {size} pixels are too small, AlexNet needs sides of {alexnet.MIN_SIDE}")
 
 

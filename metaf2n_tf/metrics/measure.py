@@ -1,15 +1,18 @@
 """All metrics of one picture, whichever can be computed here, and why the others cannot."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.errors import UserError, first_line
+from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import lpips, niqe
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
+from metaf2n_tf.networks import alexnet
+from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class Measured:
 
 def _lpips_function() -> Callable[[np.ndarray, np.ndarray], float]:
     params = {name: tf.constant(value) for name, value in lpips.load_lpips(lpips.WEIGHTS).items()}
+    one_at_a_time = threading.Lock()  # it uses all cores, and 4 GB for a picture of 4096x4096
 
     def measure(result: np.ndarray, gt: np.ndarray) -> float:
         lpips.check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
         pictures = (np.float32(x[None]) / np.float32(255) for x in (result, gt))
-        return float(lpips.distance(params, *pictures)[0])
+        with one_at_a_time:
+            return float(lpips.distance(params, *pictures, pool=alexnet.max_pool)[0])
 
     return measure
 
@@ -101,8 +106,6 @@ class Measurer:
                 continue
             try:
                 values[name] = function(result, gt)
-            except (ValueError, UserError) as error:
-                failed[name] = str(error)
-            except tf.errors.OpError as error:
-                failed[name] = first_line(error)
+            except (ValueError, *PHOTO_ERRORS) as error:
+                failed[name] = reason_of(error)
         return Measured(values, failed)

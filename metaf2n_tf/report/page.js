@@ -69,7 +69,7 @@
   const everyView = photos.flatMap((entry) => entry.views);
   const metricDecimals = {}; // the same all over the page
   for (const name of metricNames(everyView)) {
-    metricDecimals[name] = decimalsFor(everyView.map((view) => metricOf(view, name) ?? NaN));
+    metricDecimals[name] = index.metrics[name]?.digits ?? decimalsFor(everyView.map((view) => metricOf(view, name) ?? NaN));
   }
 
   /** What counts in choosing the best: the ground truth is nobody's result. */
@@ -172,8 +172,10 @@
   function showOverview() {
     for (const table of index.tables) {
       const values = table.columns.map((_, column) => table.rows.map((row) => number(row[column]) ?? NaN));
-      const bold = table.columns.map((column, position) => best(values[position], table.directions[column]));
-      const { element } = makeTable(table.title, table.columns, table.rows, { best: bold });
+      const bold = table.columns.map((column, position) => best(values[position], index.metrics[column]?.better));
+      const columns = table.columns.map((column) => (index.metrics[column] ? metricName(column) : column));
+      const decimals = table.columns.map((column) => index.metrics[column]?.digits);
+      const { element } = makeTable(table.title, columns, table.rows, { best: bold, decimals });
       $("tables").append(make("div", { class: "table" }, make("h2", {}, table.title), element));
     }
     if (index.damaged.length) {
@@ -193,7 +195,7 @@
       const start = rows.length;
       const measured = photo.views.filter((view) => Object.keys(view.metrics).length);
       names.forEach((name, column) => {
-        for (const winner of best(competing(measured, name), index.directions[name])) bold[column + 2].add(start + winner);
+        for (const winner of best(competing(measured, name), index.metrics[name]?.better)) bold[column + 2].add(start + winner);
       });
       for (const view of measured) {
         rows.push([photo.photo, view.label, ...names.map((name) => view.metrics[name] ?? null)]);
@@ -252,9 +254,9 @@
       const [value, before] = [metricOf(view, name), other && metricOf(other, name)];
       const detail = make("dd", {}, format(value, metricDecimals[name]));
       if (Number.isFinite(value) && Number.isFinite(before) && value !== before) {
-        const gain = index.directions[name] === "higher" ? value > before : value < before;
+        const gain = index.metrics[name]?.better === "higher" ? value > before : value < before;
         const text = (value > before ? "+" : "") + format(value - before, metricDecimals[name]);
-        const kind = index.directions[name] ? (gain ? "better" : "worse") : "change";
+        const kind = index.metrics[name] ? (gain ? "better" : "worse") : "change";
         detail.append(" ", make("small", { class: kind, title: `${kind}, against A` }, text));
       }
       list.append(make("div", {}, make("dt", {}, metricName(name)), detail));
@@ -491,8 +493,9 @@
     const last = Math.max(...curves.map((curve) => curve.values.length - 1), 1);
     const longest = Math.max(...curves.map((curve) => curve.label.length));
     const width = Math.max($("losses").clientWidth, 240);
-    const right = Math.min(longest * 7.5 + 16, width * 0.4);
-    const height = Math.max(240, curves.length * 17 + 60);
+    const named = longest * 7.5 + 16 <= width * 0.4; // at the ends of the lines; else in a list below
+    const right = named ? longest * 7.5 + 16 : 16;
+    const height = Math.max(240, named ? curves.length * 17 + 60 : 0);
     const levels = ticks(low, high, 5);
     const decimals = decimalsFor(levels.map((level) => Number(level.toPrecision(6))));
     const names = levels.map((level) => format(level, decimals));
@@ -528,15 +531,14 @@
       const end = points.findLastIndex((point) => point);
       labels.push({ y: end < 0 ? box.top : points[end][1], x: end < 0 ? x(0) : points[end][0], kind, text: curve.label });
     });
-    spread(labels, 16, box.top + 6, box.bottom);
-    const room = Math.floor((right - 14) / 7);
-    for (const label of labels) {
-      const short = label.text.length > room ? `${label.text.slice(0, room - 1)}…` : label.text;
-      const text = draw("text", { x: box.right + 10, y: label.y + 4, class: `${label.kind} name` }, short);
-      text.append(draw("title", {}, label.text));
-      chart.append(text);
-    }
     $("losses").replaceChildren(chart);
+    if (named) {
+      spread(labels, 16, box.top + 6, box.bottom);
+      chart.append(...labels.map((label) => draw("text", { x: box.right + 10, y: label.y + 4, class: `${label.kind} name` }, label.text)));
+    } else {
+      const entry = (label) => make("li", {}, make("span", { class: `swatch ${label.kind}` }), label.text);
+      $("losses").append(make("ul", { class: "legend" }, ...labels.map(entry)));
+    }
     const broken = curves.some((curve) => curve.values.some((value) => !Number.isFinite(value)));
     if (broken) $("losses").append(make("p", { class: "hint" }, "× marks a loss that is no finite number."));
   }
@@ -544,7 +546,7 @@
   function showViews() {
     const names = metricNames(photo.views);
     const rows = photo.views.map((view) => [view.label, ...names.map((name) => view.metrics[name] ?? null)]);
-    const bold = ["", ...names].map((name) => best(competing(photo.views, name), index.directions[name]));
+    const bold = ["", ...names].map((name) => best(competing(photo.views, name), index.metrics[name]?.better));
     const decimals = [0, ...names.map((name) => metricDecimals[name])];
     const columns = ["View", ...names.map(metricName)];
     const open = (position, event) => setView(event.shiftKey ? "a" : "b", position);

@@ -23,17 +23,23 @@ from metaf2n_tf.report import parts as photo_parts
 from metaf2n_tf.report import pictures
 
 _ROOM = Path(__file__).parent
-_DIRECTIONS = {"psnr": "higher", "ssim": "higher", "lpips": "lower", "niqe": "lower", "fid": "lower"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a metric is read: whether "higher" or "lower" is better, and how many digits are shown behind the point."""
+
+    better: str
+    digits: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table. directions: whether "higher" or "lower" is better, for the columns whose best is to be highlighted."""
+    """A table. Columns that have a metric's name are shown as that metric, with its best highlighted."""
 
     title: str
     columns: list[str]
     rows: list[list[str | float | None]]
-    directions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Overview:
     """What the page says of the whole run.
 
     settings: common to all photos; lines: sentences such as "best by lpips: 3 steps"; pictures: plots with their
-    titles, each uint8 (H, W, 3) RGB or the bytes of a PNG or SVG.
+    titles, each uint8 (H, W, 3) RGB or the bytes of a PNG or SVG; metrics: how those of all views and tables are read.
     """
 
     title: str
@@ -49,6 +55,7 @@ class Overview:
     lines: list[str] = field(default_factory=list)
     pictures: list[tuple[str, np.ndarray | bytes]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    metrics: dict[str, Reading] = field(default_factory=dict)
 
 
 def _settings(settings: dict[str, Any]) -> str:
@@ -75,12 +82,6 @@ def _in_index(part: dict) -> dict:
         "thumbnail": part["thumbnail"],
         "views": [{name: view[name] for name in ("label", "truth", "metrics")} for view in part["views"]],
     }
-
-
-def _directions(photos: list[dict]) -> dict[str, str]:
-    names = {name for photo in photos for view in photo["views"] for name in view["metrics"]}
-    kinds = {name: re.split(r"[^a-z]", name.lower())[0] for name in names}
-    return {name: _DIRECTIONS[kind] for name, kind in kinds.items() if kind in _DIRECTIONS}
 
 
 def _script(identity: str, content: bytes) -> bytes:
@@ -128,7 +129,7 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
                 photos.append(_in_index(part))
             index = {
                 "photos": photos,
-                "directions": _directions(photos),
+                "metrics": {name: vars(reading) for name, reading in overview.metrics.items()},
                 "damaged": damaged,
                 "settings": settings,
                 "tables": [vars(table) for table in overview.tables],

@@ -72,11 +72,26 @@ class Outcome:
     part: bytes | None
 
 
+class Reported:
+    """What the report compares with, and what it measures."""
+
+    def __init__(self, gt_dir: Path | None, recursive: bool):
+        """List the ground truths, load the metrics' weights, and say which are not there."""
+        self.gts = None if gt_dir is None else GroundTruths(gt_dir, recursive)
+        self.measurer = Measurer(self.gts is not None)
+        for metric, reason in self.measurer.not_computed.items():
+            cli.say(f"the report is without {metric}: {reason}")
+
+    def inputs(self, name: Path) -> dict:
+        """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""
+        return {"gt": self.gts.crc32(name) if self.gts else None, "metrics": self.measurer.names}
+
+
 class Session:
     """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics."""
 
-    def __init__(self, options: Options, num_photos: int):
-        self.options = options
+    def __init__(self, options: Options, num_photos: int, reported: "Reported | None"):
+        self.options, self.reported = options, reported
         self.device = runtime.select_device(options.gpu)
         xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
         self.mode = "XLA" if xla else "graph"
@@ -91,10 +106,6 @@ class Session:
         self.faces = None
         if options.face_dir is not None or max(options.fine_tune_num) > 0:
             self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
-        self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
-        self.measurer = Measurer(self.gts is not None) if options.report else None
-        for metric, reason in self.measurer.not_computed.items() if self.measurer else ():
-            cli.say(f"the report is without {metric}: {reason}")
 
     def _settings(self) -> dict:
         """Everything that decides the pixels, as it is written to every record."""
@@ -163,8 +174,9 @@ class Session:
             **self._settings(),
         }
         part = None
-        if options.report:
+        if self.reported:
             views = self._views(name, photo, levels)
+            record["reported"] = self.reported.inputs(name)
             record["metrics"] = {view.label: view.metrics for view in views if view.metrics}
             losses = [parts.Losses("inner loss", adaptation.losses)] if adaptation.losses else []
             faces = showing.show_faces(self.model, pairs)
@@ -184,7 +196,8 @@ class Session:
         pictures = {showing.BICUBIC: showing.bicubic(photo)}
         for steps, picture in levels.items():
             pictures[showing.step_label(steps)] = images.as_written(picture, photo)
-        return showing.make_views(pictures, showing.read_gt(self.gts, name, photo.size), self.measurer)
+        gt = showing.read_gt(self.reported.gts, name, photo.size)
+        return showing.make_views(pictures, gt, self.reported.measurer)
 
 
 def _upscale_alpha(photo: images.Photo) -> np.ndarray:
@@ -205,14 +218,22 @@ def _part_path(options: Options, photo: Path) -> Path:
     return options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json")
 
 
-def _is_done(options: Options, photo: Path, records: dict[str, dict] | None) -> bool:
-    """Whether all of a photo's results are there, and its record where the folder has records at all."""
-    recorded = records is None or photo.relative_to(options.input_dir).as_posix() in records
-    reported = not options.report or _part_path(options, photo).is_file()
-    return recorded and reported and all(path.is_file() for path in _output_paths(options, photo).values())
+def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, reported: Reported | None) -> bool:
+    """Whether all of a photo's results are there, and its record where the folder has records at all.
+
+    For a report also its part, with the metrics and the ground truth of now.
+    """
+    name = photo.relative_to(options.input_dir)
+    if records is not None and name.as_posix() not in records:
+        return False
+    if reported and not _part_path(options, photo).is_file():
+        return False
+    if reported and (records or {}).get(name.as_posix(), {}).get("reported") != reported.inputs(name):
+        return False
+    return all(path.is_file() for path in _output_paths(options, photo).values())
 
 
-def _report_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
+def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
     """Say which photos are skipped, and whether they were made in another way."""
     asked = dataclasses.asdict(options)
     deciding = ("fine_tune_num", "patch_size", "patch_num_per_img", "seed", "precision")
@@ -232,8 +253,6 @@ def _report_done(options: Options, done: list[Path], records: dict[str, dict]) -
 
 
 def _check_places(options: Options, photos: list[Path]) -> None:
-    if options.output_dir.resolve() == options.input_dir.resolve():
-        raise UserError(f"--output_dir {options.output_dir}: is the folder of the photos. Remedy: name another one")
     for photo in photos:
         if photo.resolve() in {path.resolve() for path in _output_paths(options, photo).values()}:
             raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
@@ -244,23 +263,25 @@ def run(options: Options) -> int:
     options.check()
     photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
     _check_places(options, photos)
-    found = results.read_results(options.output_dir)
-    done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found)]
-    records = found or {}
-    if done:
-        _report_done(options, done, records)
-    kept = set(done)
-    todo = [photo for photo in photos if photo not in kept]
     files.make_folder(options.output_dir)
-    failed = _process(options, todo, records) if todo else 0
-    if options.report:
-        _write_report(options, photos, records)
+    with files.alone_in(options.output_dir):
+        reported = Reported(options.gt_dir, options.recursive) if options.report else None
+        found = results.read_results(options.output_dir)
+        done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found, reported)]
+        records = found or {}
+        if done:
+            _say_done(options, done, records)
+        kept = set(done)
+        todo = [photo for photo in photos if photo not in kept]
+        failed = _process(options, todo, records, reported) if todo else 0
+        if reported:
+            _write_report(options, photos, records)
     return cli.SOME_FAILED if failed else cli.OK
 
 
-def _process(options: Options, photos: list[Path], records: dict[str, dict]) -> int:
+def _process(options: Options, photos: list[Path], records: dict[str, dict], reported: Reported | None) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
-    session = Session(options, len(photos))
+    session = Session(options, len(photos), reported)
     without_face = []
 
     def process(photo: Path) -> dict:

@@ -11,14 +11,26 @@ from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import METRICS, Measurer
-from metaf2n_tf.metrics.table import heading, summarize
+from metaf2n_tf.metrics.table import summarize
 from metaf2n_tf.networks.rrdbnet import SCALE
-from metaf2n_tf.report.page import Overview, Table
+from metaf2n_tf.report.page import Overview, Reading, Table
 from metaf2n_tf.report.parts import FacePair, View
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 BICUBIC, GT = "LQ, bicubic", "GT"
-_OF_ONE_PHOTO = {"photo", "size", "faces", "patches", "adapted", "losses", "mean_weight", "seconds", "metrics"}
+READING = {name: Reading(metric.better, metric.digits) for name, metric in METRICS.items()}
+_OF_ONE_PHOTO = {
+    "photo",
+    "size",
+    "faces",
+    "patches",
+    "adapted",
+    "losses",
+    "mean_weight",
+    "seconds",
+    "metrics",
+    "reported",
+}
 
 
 def step_label(steps: int) -> str:
@@ -66,7 +78,7 @@ def overview(title: str, records: Sequence[dict]) -> Overview:
             settings[name] = values[0]
     adapted = sum(bool(record.get("adapted")) for record in records)
     lines = [f"photos: {len(records)}, adapted to their faces: {adapted}"]
-    return Overview(title, settings, lines, tables=_mean_table(records))
+    return Overview(title, settings, lines, tables=_mean_table(records), metrics=READING)
 
 
 def _mean_table(records: Sequence[dict]) -> list[Table]:
@@ -78,5 +90,4 @@ def _mean_table(records: Sequence[dict]) -> list[Table]:
     values = {view: [photo[view] for photo in measured] for view in views}
     metrics = [name for name in METRICS if all(name in photo for photos in values.values() for photo in photos)]
     rows = [[view, *(summarize([photo[name] for photo in values[view]])["mean"] for name in metrics)] for view in views]
-    directions = {heading(name): METRICS[name].better for name in metrics}
-    return [Table(f"Means of {len(measured)} photos", ["picture", *directions], rows, directions)]
+    return [Table(f"Means of {len(measured)} photos", ["picture", *metrics], rows)]

@@ -37,7 +37,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name].astype(np.float32) for name in archive.files}
     except _DAMAGE as error:
-        raise UserError(f"{path}: not a readable .npz file: truncated or of another kind") from error
+        raise UserError(
+            f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
+        ) from error
 
 
 def write_npz(path: Path, params: Mapping[str, np.ndarray]) -> None:

@@ -413,6 +413,10 @@ def test_report(place, root):
     assert len(part["losses"][0]["values"]) == 3
     assert "no face" in json.loads((place.out / "report_parts" / "none.json").read_text())["note"]
 
+    log = place.test("--fine_tune_num", 2, "--report")
+    assert "results already" not in log
+    assert set(place.records()["a.png"]["metrics"]["2 steps"]) == {"niqe_pyiqa"}
+    place.test("--fine_tune_num", 2, "--report", "--gt_dir", gt)
     (place.out / "report.html").unlink()
     place.add_photo("new.png", seed=4)
     log = place.test("--fine_tune_num", 2, "--report", "--gt_dir", gt)

@@ -11,6 +11,8 @@ from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
 
 SWEEP = Sweep([1e-3, 1e-2], [64], [16], [0, 1], [0, 1, 5])
 PHOTOS = ["a.png", "b.png", "c.png"]
+REST = {"inputs": [1], "picture": None, "faces": 1, "patches": 4, "adapted": True, "losses": [0.1], "mean_weight": 1.0}
+REST["failed"] = {}
 
 
 def value(photo, setting, steps, scale=1.0):
@@ -28,7 +30,7 @@ def records(tmp_path):
                 metrics = {"psnr_y": value(photo, setting, steps), "lpips": value(photo, setting, steps)}
                 if photo != "c.png":
                     metrics["niqe_pyiqa"] = 5.0
-                found.put(photo, setting, steps, {"metrics": metrics, "failed": {}, "losses": [0.1]})
+                found.put(photo, setting, steps, REST | {"metrics": metrics})
     return found
 
 
@@ -73,15 +75,37 @@ def test_a_gain_within_its_error_may_be_chance(tmp_path):
 
 
 def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
-    records.put("a.png", SWEEP.settings[0], 0, {"metrics": {"psnr_y": float("inf")}, "loss": np.float32(0.5)})
+    infinite = {"metrics": {"psnr_y": float("inf")}, "mean_weight": np.float32(0.5)}
+    records.put("a.png", SWEEP.settings[0], 0, REST | infinite)
     records.save()
     path = tmp_path / "measurements.jsonl"
-    path.write_text(path.read_text() + '{"photo": "z.png", "task_l\n[1]\n{"photo": "y"}\n')
+    cut = path.read_text().splitlines()[-1].replace('"metrics"', '"other"').replace("c.png", "z.png")
+    path.write_text(path.read_text() + '{"photo": "z.png", "task_l\n[1]\n{"photo": "y"}\n' + cut + "\n")
     again = Records(tmp_path)
     assert again.get("b.png", SWEEP.settings[3], 5) == records.get("b.png", SWEEP.settings[3], 5)
     assert again.get("b.png", SWEEP.settings[3], 5)["metrics"]["psnr_y"] == value("b.png", SWEEP.settings[3], 5)
     assert float(again.get("a.png", SWEEP.settings[0], 0)["metrics"]["psnr_y"]) == float("inf")
     assert again.get("z.png", SWEEP.settings[0], 0) is None
+
+
+def test_an_infinite_psnr_among_others(records):
+    """A picture equal to its ground truth: an infinite mean, no error of it, and nothing breaks."""
+    for setting in SWEEP.settings:
+        records.put("a.png", setting, 0, REST | {"metrics": {"psnr_y": float("inf"), "lpips": 0.0}})
+    curves = summary.curves(PHOTOS, SWEEP, records)
+    rows = summary.rows(SWEEP, curves)
+    assert rows[0]["metrics"]["psnr_y"]["mean"] == float("inf")
+    assert rows[0]["metrics"]["psnr_y"]["change"] == 0
+    assert rows[1]["metrics"]["psnr_y"]["change"] == float("-inf")
+    assert rows[1]["metrics"]["psnr_y"]["change_standard_error"] is None
+    assert "inf, unadapted" in summary.sentence("psnr_y", summary.best(rows)["psnr_y"], SWEEP)
+    plot.draw(SWEEP, curves)
+
+
+def test_large_seeds_and_close_rates_stay_apart(tmp_path):
+    sweep = Sweep([1e-3, 1.0000001e-3], [64], [16], [20240101, 20240102], [0, 1])
+    assert len({picture_path(tmp_path, Path("a.png"), setting, 1) for setting in sweep.settings}) == 4
+    assert len({sweep.label(setting, with_seed=True) for setting in sweep.settings}) == 4
 
 
 def test_labels_name_what_varies(tmp_path):

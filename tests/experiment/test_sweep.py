@@ -162,6 +162,39 @@ def test_other_weights_do_not_mix(place):
     assert sweep.run(options(fine_tune_num=[1], model_dir=Path("plain.npz"), overwrite=True)) == 0
 
 
+def test_changed_inputs_are_measured_anew(place, calls):
+    """Other pixels under the same names: photos, ground truths and faces count by their content."""
+    sweep.run(options(fine_tune_num=[1]))
+    before, done = measurements(), calls["upscale"]
+    shutil.copy("GT/b.png", "GT/a.png")
+    sweep.run(options(fine_tune_num=[1]))
+    assert calls["upscale"] == done + 2
+    after = {(r["photo"], r["steps"]): r["metrics"]["psnr_y"] for r in measurements()}
+    for record in before:
+        same = after[record["photo"], record["steps"]] == record["metrics"]["psnr_y"]
+        assert same == (record["photo"] != "a.png")
+    shutil.copytree("LQ", "moved")
+    shutil.copytree("faces", "other_faces")
+    sweep.run(options(fine_tune_num=[1], input_dir=Path("moved"), face_dir=Path("other_faces")))
+    assert calls["upscale"] == done + 2
+    shutil.copy("other_faces/Face_HQ/a_0.png", "other_faces/Face_HQ/b_0.png")
+    sweep.run(options(fine_tune_num=[1], face_dir=Path("other_faces")))
+    assert calls["upscale"] == done + 4
+
+
+def test_after_overwriting_no_older_picture_is_shown(place):
+    """Pictures and parts that an earlier run with other weights left do not count as those of the measurements."""
+    sweep.run(options(fine_tune_num=[1], report=True))
+    plain = {"model_dir": Path("plain.npz"), "task_lr": [1e-2]}
+    sweep.run(options(**plain, fine_tune_num=[1, 2], overwrite=True))
+    sweep.run(options(**plain, fine_tune_num=[1], report=True))
+    rows = {record["steps"]: record for record in measurements() if record["photo"] == "a.png"}
+    (part,) = (json.loads(path.read_text()) for path in Path("out/report_parts").glob("a.*.json"))
+    assert part["views"][2]["metrics"]["psnr_y"] == rows[1]["metrics"]["psnr_y"]
+    picture = images.read_rgb8(next(Path("out/pictures").glob("*/steps_1/a.png")))
+    assert psnr_y(picture, images.read_rgb8(Path("GT/a.png"))) == rows[1]["metrics"]["psnr_y"]
+
+
 def test_bad_photos_and_ground_truths_are_named(place, capsys):
     Path("LQ/broken.png").write_bytes(b"no picture")
     Path("GT/a.png").unlink()
@@ -169,6 +202,7 @@ def test_bad_photos_and_ground_truths_are_named(place, capsys):
     assert sweep.run(options(fine_tune_num=[1])) == 1
     log = capsys.readouterr().err
     assert "skipped: LQ/broken.png" in log
+    assert "without a usable ground truth (2): a.png, none.png" in log
     assert "a.png: not compared: no ground truth of this name in GT" in log
     assert "GT/none.png: 8x8 pixels, but the picture to compare has 120x144" in log
     best = json.loads(Path("out/experiment.json").read_text())["best"]
@@ -188,6 +222,7 @@ def test_a_diverging_rate_counts_as_unadapted(place, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"output_dir": Path("LQ")}, "--output_dir LQ: is the folder of the photos"),
         ({"fine_tune_num": [0]}, "--fine_tune_num 0: nothing to compare"),
         ({"task_lr": [-1.0]}, "--task_lr -1: a positive number"),
         ({"patch_size": [64, 30]}, "--patch_size 30: a multiple of 4"),
@@ -237,7 +272,7 @@ def test_report(place):
     assert sweep.run(options(fine_tune_num=[1], report=True, seeds=[0, 1])) == 0
     html = Path("out/report.html").read_text()
     assert "best psnr_y: " in html
-    (part,) = Path("out/report_parts").glob("*/a.json")
+    (part,) = Path("out/report_parts").glob("a.*.json")
     part = json.loads(part.read_text())
     assert [view["label"] for view in part["views"]] == ["LQ, bicubic", "unadapted", "1 step", "GT"]
     assert [curve["label"] for curve in part["losses"]] == ["seed 0", "seed 1"]

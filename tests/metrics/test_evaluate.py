@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -136,12 +137,20 @@ def test_fid_of_a_folder(folder, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "load_inception", lambda path: None)
     monkeypatch.setattr(fid, "_fingerprint", lambda *_: "")
     projection = rng.standard_normal((3, 2048))
-    monkeypatch.setattr(fid, "features", lambda params, found, resize: (x.mean((0, 1)) @ projection for x in found))
+    seen = []
+
+    def features(params, pictures, resize):
+        for picture in pictures:
+            seen.append(picture.mean((0, 1)) @ projection)
+            yield seen[-1]
+
+    monkeypatch.setattr(fid, "features", features)
     for index in range(4):
         save(folder / "Res" / f"{index}.png", seed=index, noise=0.02)
         save(folder / "GT" / f"{index}.png", seed=index + 10)
     for _ in range(2):
         assert evaluate.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 0
+    assert len(seen) == 4 + 4 + 4
     read = [
         np.stack([images.read_rgb8(p).mean((0, 1)) @ projection for p in sorted(Path(d).glob("*.png"))])
         for d in ("Res", "GT")
@@ -154,6 +163,35 @@ def test_fid_of_a_folder(folder, capsys, monkeypatch):
     assert "FID of 4 pictures is biased upwards" in capsys.readouterr().err
 
 
+def test_names_need_not_be_text(folder):
+    name = os.fsdecode(b'x\xff "quoted".png')
+    save(folder / "Res" / name, noise=0.02)
+    save(folder / "GT" / name)
+    save(folder / "GT" / os.fsdecode(b"unused\xfe.png"))
+    assert evaluate.run(options()) == 0
+    rows, summary = written()
+    assert len(rows) == 1
+    assert json.loads(Path("Res/metrics.json").read_text())["ground_truths_without_result"]
+    assert summary["metrics"]["psnr_y"]["count"] == 1
+
+
+def test_a_picture_out_of_memory_is_left_out(folder, monkeypatch, capsys):
+    for name in ("a", "b"):
+        save(folder / "Res" / f"{name}.png", noise=0.02)
+        save(folder / "GT" / f"{name}.png")
+    read = images.read_rgb8
+
+    def starved(path):
+        if path == Path("Res/a.png"):
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(images, "read_rgb8", starved)
+    assert evaluate.run(options()) == 1
+    assert "left out: Res/a.png: out of memory" in capsys.readouterr().err
+    assert list(written()[0]) == ["b.png"]
+
+
 def test_nothing_to_compare(folder):
     save(folder / "Res" / "a.png")
     save(folder / "GT" / "b.png")
@@ -163,3 +201,6 @@ def test_nothing_to_compare(folder):
         evaluate.run(options(result_dir=Path("nowhere")))
     with pytest.raises(UserError, match="--gt_dir nowhere: no such folder"):
         evaluate.run(options(gt_dir=Path("nowhere")))
+    save(folder / "GT" / "a.png")
+    with pytest.raises(UserError, match="--fid_ref_dir nowhere: no such folder, nor a .npz file"):
+        evaluate.run(options(fid_ref_dir=Path("nowhere")))

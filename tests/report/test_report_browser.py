@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from metaf2n_tf.report import page, parts
-from metaf2n_tf.report.page import Overview, Table
+from metaf2n_tf.report.page import Overview, Reading, Table
 from metaf2n_tf.report.parts import FacePair, Losses, PhotoReport, View
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -84,8 +84,10 @@ def report(tmp_path_factory):
         saved.append(folder / f"{position}.json")
         saved[-1].write_bytes(parts.encode(photo))
     rows = [["b", 3.0], ["a10", None], ["a9", 20.0], [None, float("inf")], ["c", float("nan")], ["d", -1.0]]
-    table = Table(HOSTILE, ["name", HOSTILE], rows, {HOSTILE: "higher"})
-    page.write_page(folder / "report.html", Overview("A report", {"seed": 0}, ["One line."], [], [table]), saved)
+    table = Table(HOSTILE, ["name", HOSTILE], rows)
+    metrics = {"psnr_y": Reading("higher", 1), "lpips": Reading("lower", 2), HOSTILE: Reading("higher", 0)}
+    overview = Overview("A report", {"seed": 0}, ["One line."], [], [table], metrics)
+    page.write_page(folder / "report.html", overview, saved)
     return folder / "report.html"
 
 
@@ -255,7 +257,7 @@ def test_metrics_of_all_photos(browser):
     assert column(table, 0) == ["first.png"] * 4 + [HOSTILE] * 3 + ["one.png"]
     assert column(table, 2)[:4] == ["21.5", "22.5", "110.3", "∞"]
     best = [strong.text for strong in table.find_elements(By.CSS_SELECTOR, "tbody strong")]
-    assert best == ["110.3", "0.3", "110.3", "0.3"], "the ground truth competes with nobody"
+    assert best == ["110.3", "0.30", "110.3", "0.30"], "the ground truth competes with nobody"
     Select(find(browser, "#metrics-view")).select_by_visible_text("0 steps, unadapted")
     shown = [row for row in table.find_elements(By.CSS_SELECTOR, "tbody tr") if row.is_displayed()]
     assert len(shown) == 3

@@ -9,7 +9,7 @@ import pytest
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.report import page, parts
-from metaf2n_tf.report.page import Overview, Table
+from metaf2n_tf.report.page import Overview, Reading, Table
 from metaf2n_tf.report.parts import PhotoReport, View
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{photos}}{{script}}\\1\"'&é\udcff"
@@ -32,9 +32,14 @@ def blocks(text):
 def test_the_page_holds_everything_and_loads_nothing(tmp_path):
     views = [View("LQ, bicubic", flat(9), {"psnr_y": 20.0, "mse": 1.0}), View("GT", flat(99))]
     saved = [write_part(tmp_path / f"{name}.json", name, views=views) for name in ("b", "a")]
-    table = Table("Means", ["steps", "LPIPS"], [[0, 0.5], ["all", None], [1, float("inf")]], {"LPIPS": "lower"})
+    table = Table("Means", ["steps", "LPIPS"], [[0, 0.5], ["all", None], [1, float("inf")]])
     overview = Overview(
-        "Title", {"seed": 0, "weights": "w"}, ["A line."], [("Plot", flat(3)), ("SVG", b"<svg/>")], [table]
+        "Title",
+        {"seed": 0, "weights": "w"},
+        ["A line."],
+        [("Plot", flat(3)), ("SVG", b"<svg/>")],
+        [table],
+        {"psnr_y": Reading("higher", 2)},
     )
     page.write_page(tmp_path / "report.html", overview, saved)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -48,7 +53,7 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path):
     assert [found[f"photo-{i}"]["photo"] for i in range(2)] == ["b", "a"]
     index = found["index"]
     assert [photo["views"][0]["metrics"] for photo in index["photos"]] == [{"psnr_y": 20.0, "mse": 1.0}] * 2
-    assert index["directions"] == {"psnr_y": "higher"}
+    assert index["metrics"] == {"psnr_y": {"better": "higher", "digits": 2}}
     assert index["tables"][0]["rows"] == [[0, 0.5], ["all", None], [1, "Infinity"]]
     assert "<dt>weights</dt><dd>w</dd>" in text
     assert "<li>A line.</li>" in text
@@ -57,8 +62,10 @@ def test_the_page_holds_everything_and_loads_nothing(tmp_path):
 
 def test_hostile_texts_stay_texts(tmp_path):
     saved = [write_part(tmp_path / "0.json", HOSTILE, views=[View(HOSTILE, flat(0), {HOSTILE: 1.0})], note=HOSTILE)]
-    table = Table(HOSTILE, [HOSTILE], [[HOSTILE]], {HOSTILE: "lower"})
-    overview = Overview(HOSTILE, {HOSTILE: HOSTILE}, [HOSTILE], [(HOSTILE, flat(1))], [table])
+    table = Table(HOSTILE, [HOSTILE], [[HOSTILE]])
+    overview = Overview(
+        HOSTILE, {HOSTILE: HOSTILE}, [HOSTILE], [(HOSTILE, flat(1))], [table], {HOSTILE: Reading("lower", 1)}
+    )
     page.write_page(tmp_path / "report.html", overview, saved)
     text = (tmp_path / "report.html").read_bytes().decode()
     assert "<img src=x" not in text

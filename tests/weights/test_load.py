@@ -175,5 +175,5 @@ def test_unknown_and_absent_files(tmp_path):
 def test_truncated_npz(tmp_path, tiny_sr):
     npz.write_npz(tmp_path / "sr.npz", tiny_sr)
     (tmp_path / "sr.npz").write_bytes((tmp_path / "sr.npz").read_bytes()[:-200])
-    with pytest.raises(UserError, match="truncated or of another kind"):
+    with pytest.raises(UserError, match="truncated, or another kind"):
         load.load_weights(tmp_path / "sr.npz")
