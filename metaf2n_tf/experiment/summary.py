@@ -104,7 +104,7 @@ def sentence(metric: str, row: dict, sweep: Sweep) -> str:
         return f"{what}, unadapted ({photos})"
     label = ", ".join(filter(None, [f"{row['steps']} steps" if row["steps"] > 1 else "1 step", sweep.label(setting)]))
     change, error = values["change"], values["change_standard_error"]
-    sure = "" if error is None else f", standard error {error:.{digits}f}"
+    sure = "" if error is None else f", standard error {error:.3g}"
     if error is not None and abs(change) < 2 * error:
         sure += ", so it may be chance"
-    return f"{what} with {label}: {change:+.{digits}f} from unadapted ({photos}{sure})"
+    return f"{what} with {label}: {change:+.3g} from unadapted ({photos}{sure})"

@@ -60,7 +60,7 @@ def test_the_best_is_named(records):
     assert (best["psnr_y"]["task_lr"], best["psnr_y"]["steps"]) == (1e-2, 5)
     assert (best["lpips"]["steps"], best["niqe_pyiqa"]["steps"]) == (0, 0)  # lower is better; all equal
     sentence = summary.sentence("psnr_y", best["psnr_y"], SWEEP)
-    assert sentence.startswith("best psnr_y: 32.500 with 5 steps, task_lr 0.01: +2.500 from unadapted (3 photos")
+    assert sentence.startswith("best psnr_y: 32.500 with 5 steps, task_lr 0.01: +2.5 from unadapted (3 photos")
     assert sentence.endswith("standard error 0.722)")
     assert summary.sentence("lpips", best["lpips"], SWEEP) == "best lpips: 30.0000, unadapted (3 photos)"
 
