@@ -14,8 +14,6 @@ from metaf2n_tf import __version__, cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.metrics.ground_truth import GroundTruths
-from metaf2n_tf.metrics.measure import Measurer
 from metaf2n_tf.networks.rrdbnet import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import page, parts
@@ -24,6 +22,7 @@ from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.showing import Reported
 
 REPORT, PARTS = "report.html", "report_parts"
 
@@ -72,27 +71,11 @@ class Outcome:
     part: bytes | None
 
 
-class Reported:
-    """What the report compares with, and what it measures."""
-
-    def __init__(self, gt_dir: Path | None, recursive: bool):
-        """List the ground truths, load the metrics' weights, and say which are not there."""
-        self.gts = None if gt_dir is None else GroundTruths(gt_dir, recursive)
-        self.measurer = Measurer(self.gts is not None)
-        for metric, reason in self.measurer.not_computed.items():
-            cli.say(f"the report is without {metric}: {reason}")
-
-    def inputs(self, name: Path) -> dict:
-        """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""
-        return {"gt": self.gts.crc32(name) if self.gts else None, "metrics": self.measurer.names}
-
-
 class Session:
     """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics."""
 
-    def __init__(self, options: Options, num_photos: int, reported: "Reported | None"):
-        self.options, self.reported = options, reported
-        self.device = runtime.select_device(options.gpu)
+    def __init__(self, options: Options, device: str, num_photos: int, reported: Reported | None):
+        self.options, self.device, self.reported = options, device, reported
         xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
         self.mode = "XLA" if xla else "graph"
         self.model = MetaF2N(
@@ -265,6 +248,7 @@ def run(options: Options) -> int:
     _check_places(options, photos)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
+        device = runtime.select_device(options.gpu)
         reported = Reported(options.gt_dir, options.recursive) if options.report else None
         found = results.read_results(options.output_dir)
         done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found, reported)]
@@ -273,16 +257,16 @@ def run(options: Options) -> int:
             _say_done(options, done, records)
         kept = set(done)
         todo = [photo for photo in photos if photo not in kept]
-        failed = _process(options, todo, records, reported) if todo else 0
+        session = Session(options, device, len(todo), reported) if todo else None
+        failed = _process(session, todo, records) if session else 0
         if reported:
             _write_report(options, photos, records)
     return cli.SOME_FAILED if failed else cli.OK
 
 
-def _process(options: Options, photos: list[Path], records: dict[str, dict], reported: Reported | None) -> int:
+def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
-    session = Session(options, len(photos), reported)
-    without_face = []
+    options, without_face = session.options, []
 
     def process(photo: Path) -> dict:
         outcome = session.process(photo.relative_to(options.input_dir))

@@ -33,6 +33,21 @@ _OF_ONE_PHOTO = {
 }
 
 
+class Reported:
+    """What the report compares with, and what it measures."""
+
+    def __init__(self, gt_dir: Path | None, recursive: bool):
+        """List the ground truths, load the metrics' weights, and say which are not there."""
+        self.gts = None if gt_dir is None else GroundTruths(gt_dir, recursive)
+        self.measurer = Measurer(self.gts is not None)
+        for metric, reason in self.measurer.not_computed.items():
+            cli.say(f"the report is without {metric}: {reason}")
+
+    def inputs(self, name: Path) -> dict:
+        """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""
+        return {"gt": self.gts.crc32(name) if self.gts else None, "metrics": self.measurer.names}
+
+
 def step_label(steps: int) -> str:
     """What the picture after so many steps is called."""
     return {0: "unadapted", 1: "1 step"}.get(steps, f"{steps} steps")
