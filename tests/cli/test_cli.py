@@ -21,6 +21,11 @@ from metaf2n_tf.faces import folder
 from metaf2n_tf.weights import npz, tf1_checkpoint
 
 
+def slow(*values):
+    """A case of its own process that `make test` leaves out."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def place(tmp_path, root, sample_lq, golden_mask):
     """A user's folder: photos, faces, a meta-trained checkpoint, plain weights."""
@@ -273,17 +278,17 @@ def spoil_bytes(path):
     ("name", "message"),
     [
         ("evil_zip.pth", "it asks to load posix.system"),
-        ("mixed_legacy.pth", "variable MODEL/conv_first/bias is missing"),
-        ("cut.pth", "cut.pth: not a readable PyTorch file"),
+        slow("mixed_legacy.pth", "variable MODEL/conv_first/bias is missing"),
+        slow("cut.pth", "cut.pth: not a readable PyTorch file"),
         ("cut.npz", "cut.npz: not a readable .npz file"),
-        ("array.npz", "array.npz: not a readable .npz file"),
-        ("text.param", "text.param: not an ncnn .param file"),
-        ("text.txt", "text.txt: not a known weight file"),
-        ("Model0/model-999", "model-999: no weights there"),
-        ("cut/model-1", "not a readable TensorFlow checkpoint, or damaged"),
-        ("empty", "checkpoint: names nothing"),
+        slow("array.npz", "array.npz: not a readable .npz file"),
+        slow("text.param", "text.param: not an ncnn .param file"),
+        slow("text.txt", "text.txt: not a known weight file"),
+        slow("Model0/model-999", "model-999: no weights there"),
+        slow("cut/model-1", "not a readable TensorFlow checkpoint, or damaged"),
+        slow("empty", "checkpoint: names nothing"),
         ("lacking/model-1", "variable Mask/conv5/bias is missing"),
-        ("misshapen/model-1", "variable MODEL/conv_hr/bias has shape (7,), expected (8,)"),
+        slow("misshapen/model-1", "variable MODEL/conv_hr/bias has shape (7,), expected (8,)"),
     ],
 )
 def test_bad_weights_are_one_line_and_exit_code_2(place, root, golden_mask, name, message):
@@ -336,18 +341,18 @@ def test_gray_alpha_and_depth_reach_the_result(place):
     ("arguments", "message"),
     [
         (["--fine_tune_num", "two"], "--fine_tune_num two: expected a number"),
-        (["--fine_tune_num", "1,1"], "--fine_tune_num 1,1: expected a number"),
-        (["--fine_tune_num", "-1"], "--fine_tune_num -1: expected a number"),
-        (["--patch_size", "30"], "--patch_size 30: a multiple of 4"),
-        (["--patch_num_per_img", "0"], "--patch_num_per_img 0: at least 1"),
-        (["--task_lr", "-1"], "--task_lr -1.0: a positive number"),
+        slow(["--fine_tune_num", "1,1"], "--fine_tune_num 1,1: expected a number"),
+        slow(["--fine_tune_num", "-1"], "--fine_tune_num -1: expected a number"),
+        slow(["--patch_size", "30"], "--patch_size 30: a multiple of 4"),
+        slow(["--patch_num_per_img", "0"], "--patch_num_per_img 0: at least 1"),
+        slow(["--task_lr", "-1"], "--task_lr -1.0: a positive number"),
         (["--tile", "3"], "--tile 3: at least 32"),
-        (["--seed", "-3"], "seed"),
-        (["--precision", "int8"], "precision"),
+        slow(["--seed", "-3"], "seed"),
+        slow(["--precision", "int8"], "precision"),
         (["--gpu", "0"], "--gpu 0: TensorFlow sees no such GPU"),
         (["--model_dir", "nowhere"], "nowhere: no weights there. Remedy:"),
-        (["--input_dir", "nowhere"], "--input_dir nowhere: no such folder"),
-        (["--face_dir", "nowhere"], "--face_dir nowhere: there is no Face_LQ in it"),
+        slow(["--input_dir", "nowhere"], "--input_dir nowhere: no such folder"),
+        slow(["--face_dir", "nowhere"], "--face_dir nowhere: there is no Face_LQ in it"),
         (["--sharpness", "1"], "Unknown command line flag 'sharpness'"),
         (["stray"], "unexpected argument 'stray'"),
     ],

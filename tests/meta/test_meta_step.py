@@ -153,8 +153,9 @@ def by_definition(state, task, task_lr, task_iter, step, first_order):
 
 @pytest.mark.parametrize(
     ("task_iter", "first_order"),
-    [(2, False), pytest.param(1, False, marks=pytest.mark.slow), pytest.param(2, True, marks=pytest.mark.slow)],
+    [(2, False), (1, False), (2, True)],
 )
+@pytest.mark.slow
 def test_gradients_are_those_of_the_definition(tiny, task_iter, first_order):
     state, batch = tiny
     step, task_lr = 700, 0.05
@@ -193,7 +194,8 @@ def test_tasks_add_up_to_their_mean(tiny, plain):
     np.testing.assert_array_equal(plain.pictures.outputb, parts[0].pictures.outputb)
 
 
-@pytest.mark.parametrize("first_order", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first_order", [False, True])
 def test_recomputing_blocks_changes_no_gradient(tiny, plain, first_order):
     reference = gradients(tiny_training.meta_step(first_order=True), *tiny) if first_order else plain
     found = gradients(tiny_training.meta_step(first_order=first_order, recompute_blocks=True), *tiny)

@@ -188,6 +188,7 @@ def test_logs_that_cannot_be_written_do_not_start(prepared, tmp_path):
         train(settings, Options())
 
 
+@pytest.mark.slow
 def test_a_dry_run_keeps_nothing(prepared, tmp_path, lines):
     place = tmp_path / "weights"
     settings = settings_for(prepared, place)
