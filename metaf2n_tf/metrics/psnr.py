@@ -6,6 +6,7 @@ import numpy as np
 
 _RGB_TO_Y_255 = np.array([65.481, 128.553, 24.966])  # ITU-R BT.601, studio range
 _RGB_TO_Y = _RGB_TO_Y_255 / 255.0
+_BGR_TO_Y_255 = np.ascontiguousarray(_RGB_TO_Y_255[::-1])
 _ROWS_AT_ONCE = 128
 _PUBLISHED_EQUAL = 1e-10  # mean squared error on [0, 1] below which the published number is 100
 
@@ -51,5 +52,6 @@ def psnr_y_published(first: np.ndarray, second: np.ndarray) -> float:
     Raises:
       ValueError: the sizes differ.
     """
-    error = _mean_square(lambda rgb: np.rint(rgb @ _RGB_TO_Y_255[::-1] / 255.0 + 16.0) / 255.0, first, second)
+    # np.dot, as published: where Y lies half way between two levels, the last bit of the product decides.
+    error = _mean_square(lambda rgb: np.rint(np.dot(rgb, _BGR_TO_Y_255) / 255.0 + 16.0) / 255.0, first, second)
     return 100.0 if error < _PUBLISHED_EQUAL else float(-10 * np.log10(error))
