@@ -143,8 +143,11 @@ class Experiment:
         return {setting: missing for setting, missing in steps.items() if missing}
 
     def is_done(self, name: Path) -> bool:
-        """Whether nothing of a photo is missing."""
-        return not self.missing(name) and (not self.options.report or self._part_path(name).is_file())
+        """Whether nothing of a photo is missing; False for one that cannot be read."""
+        try:
+            return not self.missing(name) and (not self.options.report or self._part_path(name).is_file())
+        except OSError:
+            return False
 
     def process(self, name: Path) -> dict:
         """Measure what is missing of one photo. Returns what the progress bar shows.
