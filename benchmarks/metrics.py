@@ -99,6 +99,7 @@ def measure_parts(folder: Path) -> None:
 
     from metaf2n_tf.data import images
     from metaf2n_tf.metrics import fid, lpips, niqe, psnr, ssim
+    from metaf2n_tf.networks import alexnet
     from metaf2n_tf.weights.inception import load_inception
 
     params = {name: tf.constant(value) for name, value in lpips.load_lpips(lpips.WEIGHTS).items()}
@@ -117,7 +118,7 @@ def measure_parts(folder: Path) -> None:
         timed("psnr", psnr.psnr_y_published, result, gt)
         timed("psnr ssim", lambda x=result, y=gt: (psnr.psnr_y(x, y), ssim.ssim_y(x, y)))
         floats = [np.float32(x[None]) / np.float32(255) for x in (result, gt)]
-        timed("lpips", lambda pair=floats: float(lpips.distance(params, *pair)[0]))
+        timed("lpips", lambda pair=floats: float(lpips.distance(params, *pair, pool=alexnet.max_pool)[0]))
         timed("niqe", niqe.niqe, result, pristine)
     moments = []
     for kind in paths.values():

@@ -3,11 +3,13 @@
 import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import app, flags
 
 from metaf2n_tf.errors import UserError
 
+_SHOWN_NAMES = 10
 OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -16,6 +18,12 @@ def say(message: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(message, file=sys.stderr)
+
+
+def say_names(what: str, paths: Sequence[Path]) -> None:
+    """Print how many there are, and the first of them."""
+    shown = ", ".join(path.as_posix() for path in paths[:_SHOWN_NAMES])
+    say(f"{what} ({len(paths)}): {shown}{', ...' if len(paths) > _SHOWN_NAMES else ''}")
 
 
 def parse_ints(flag: str, text: str) -> list[int]:

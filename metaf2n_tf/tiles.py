@@ -16,6 +16,8 @@ DEFAULT_TILE = 256
 DEFAULT_TILE_PAD = 40
 _SMALLEST_TILE = 32
 
+Area = tuple[slice, slice]  # rows, columns
+
 
 def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slice]]:
     """Cut one axis into windows of one size.
@@ -43,6 +45,14 @@ def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slic
 def times_scale(part: slice) -> slice:
     """The slice of the x4 picture that covers a slice of the LQ one."""
     return slice(rrdbnet.SCALE * part.start, rrdbnet.SCALE * part.stop)
+
+
+def areas(size: tuple[int, int], tile: int, pad: int) -> Iterator[tuple[Area, Area, Area]]:
+    """`split` on both axes: (window in LQ pixels, kept part in HQ pixels, the same relative to the window)."""
+    for rows, out_rows, kept_rows in split(size[0], tile, pad):
+        for cols, out_cols, kept_cols in split(size[1], tile, pad):
+            out = times_scale(out_rows), times_scale(out_cols)
+            yield (rows, cols), out, (times_scale(kept_rows), times_scale(kept_cols))
 
 
 class SuperResolver:
@@ -96,13 +106,9 @@ class SuperResolver:
         dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
         result = np.empty((rrdbnet.SCALE * height, rrdbnet.SCALE * width, 3), dtype)
         try:
-            for rows, out_rows, kept_rows in split(height, self.tile, self.tile_pad):
-                for cols, out_cols, kept_cols in split(width, self.tile, self.tile_pad):
-                    out = self._finite_forward(params, rgb[rows, cols])
-                    out = out[times_scale(kept_rows), times_scale(kept_cols)]
-                    result[times_scale(out_rows), times_scale(out_cols)] = (
-                        out if depth is None else to_levels(out, depth)
-                    )
+            for window, place, kept in areas((height, width), self.tile, self.tile_pad):
+                out = self._finite_forward(params, rgb[window])[kept]
+                result[place] = out if depth is None else to_levels(out, depth)
         except tf.errors.ResourceExhaustedError:
             tile = (self.tile or max(height, width)) // 2
             if tile < _SMALLEST_TILE:

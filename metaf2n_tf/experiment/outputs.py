@@ -11,7 +11,7 @@ from metaf2n_tf.experiment.settings import Setting, Sweep
 from metaf2n_tf.metrics.measure import METRICS
 from metaf2n_tf.metrics.table import format_value, to_csv, to_json
 from metaf2n_tf.report import page
-from metaf2n_tf.upscale.showing import READING, step_label
+from metaf2n_tf.upscale.showing import READING
 
 CSV, JSON, PLOT, REPORT = "experiment.csv", "experiment.json", "experiment.png", "report.html"
 _COLUMNS = ["photo", *Setting.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
@@ -28,22 +28,20 @@ def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> byte
     return to_csv([*_COLUMNS, "loss", *metrics], rows)
 
 
-def _label(row: dict, sweep: Sweep) -> str:
-    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
-    return ", ".join(filter(None, [step_label(row["steps"]), sweep.label(setting) if row["steps"] else ""]))
-
-
 def _table(means: list[dict], sweep: Sweep) -> page.Table:
     metrics = list(means[0]["metrics"])
-    table_rows = {_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means}
+    table_rows = {
+        summary.row_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means
+    }
     counts = {row["metrics"][metric]["count"] for row in means for metric in metrics}
     title = f"Means: photos {'/'.join(map(str, sorted(counts)))}, seeds {len(sweep.seeds)}"
-    return page.Table(title, ["setting", *metrics], [[key, *row] for key, row in table_rows.items()])
+    rows = [[label, *(values[metric]["mean"] for metric in metrics)] for label, values in by_label.items()]
+    return page.Table(title, ["setting", *metrics], rows)
 
 
 def _format(means: list[dict], sweep: Sweep) -> str:
     """The same for the terminal."""
-    metrics, labels = list(means[0]["metrics"]), [_label(row, sweep) for row in means]
+    metrics, labels = list(means[0]["metrics"]), [summary.row_label(row, sweep) for row in means]
     width = max(map(len, labels)) + 2
     lines = [" " * width + "".join(f"{metric:>18}" for metric in metrics)]
     for label, row in dict(zip(labels, means, strict=True)).items():

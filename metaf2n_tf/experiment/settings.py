@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from metaf2n_tf.upscale.showing import step_label
+
 
 @dataclass(frozen=True, order=True)
 class Setting:
@@ -14,11 +16,6 @@ class Setting:
     patch_size: int
     patch_num_per_img: int
     seed: int
-
-    @property
-    def without_seed(self) -> tuple[float, int, int]:
-        """What counts as one setting when seeds are averaged over."""
-        return self.task_lr, self.patch_size, self.patch_num_per_img
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,10 @@ class Sweep:
             varied["seed"] = self.seeds
         values = asdict(setting)
         return ", ".join(f"{name} {values[name]}" for name, given in varied.items() if len(given) > 1)
+
+    def label_after(self, setting: Setting, steps: int) -> str:
+        """What the result after so many steps is called, like "3 steps, task_lr 0.001"."""
+        return ", ".join(filter(None, [step_label(steps), self.label(setting) if steps else ""]))
 
 
 def picture_path(output_dir: Path, name: Path, setting: Setting, steps: int) -> Path:

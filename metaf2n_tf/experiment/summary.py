@@ -94,17 +94,21 @@ def best(summary: list[dict]) -> dict[str, dict]:
     return result
 
 
+def row_label(row: dict, sweep: Sweep) -> str:
+    """What a row of `rows` is called."""
+    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
+    return sweep.label_after(setting, row["steps"])
+
+
 def sentence(metric: str, row: dict, sweep: Sweep) -> str:
     """The best setting in words, with what it gains and how sure that is."""
     values, digits = row["metrics"][metric], METRICS[metric].digits
-    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
     photos = "1 photo" if values["count"] == 1 else f"{values['count']} photos"
     what = f"best {metric}: {values['mean']:.{digits}f}"
     if row["steps"] == 0:
         return f"{what}, unadapted ({photos})"
-    label = ", ".join(filter(None, [f"{row['steps']} steps" if row["steps"] > 1 else "1 step", sweep.label(setting)]))
     change, error = values["change"], values["change_standard_error"]
     sure = "" if error is None else f", standard error {error:.3g}"
     if error is not None and abs(change) < 2 * error:
         sure += ", so it may be chance"
-    return f"{what} with {label}: {change:+.3g} from unadapted ({photos}{sure})"
+    return f"{what} with {row_label(row, sweep)}: {change:+.3g} from unadapted ({photos}{sure})"

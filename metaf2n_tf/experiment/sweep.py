@@ -17,15 +17,13 @@ from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
-from metaf2n_tf.metrics.measure import METRICS, Measurer
+from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import parts
 from metaf2n_tf.upscale import showing
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
-
-NO_GT = "no ground truth"
 
 
 @dataclass(frozen=True)
@@ -134,22 +132,25 @@ class Experiment:
         return self.options.output_dir / "report_parts" / name.with_name(f"{name.stem}.{crc:08x}.json")
 
     def missing(self, name: Path) -> dict[Setting, list[int]]:
-        """The settings, and the numbers of steps of each, that are still to be measured on a photo."""
-        inputs = self.inputs(name)
-        steps = {
-            setting: [n for n in self.sweep.steps if not self._is_measured(name, inputs, setting, n)]
-            for setting in self.sweep.settings
-        }
+        """The settings, and the numbers of steps of each, that are still to be measured on a photo.
+
+        Everything of one that cannot be read.
+        """
+        try:
+            inputs = self.inputs(name)
+            steps = {
+                setting: [n for n in self.sweep.steps if not self._is_measured(name, inputs, setting, n)]
+                for setting in self.sweep.settings
+            }
+        except OSError:
+            return dict.fromkeys(self.sweep.settings, self.sweep.steps)
         return {setting: missing for setting, missing in steps.items() if missing}
 
-    def is_done(self, name: Path) -> bool:
-        """Whether nothing of a photo is missing; False for one that cannot be read."""
-        try:
-            return not self.missing(name) and (not self.options.report or self._part_path(name).is_file())
-        except OSError:
-            return False
+    def has_part(self, name: Path) -> bool:
+        """Whether a measured photo's part of the report is there, if one is asked for."""
+        return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path) -> dict:
+    def process(self, name: Path, missing: dict[Setting, list[int]]) -> dict:
         """Measure what is missing of one photo. Returns what the progress bar shows.
 
         Raises:
@@ -158,7 +159,6 @@ class Experiment:
         photo = images.read_photo(self.options.input_dir / name)
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
-        missing = self.missing(name)
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
         one_photo = _OnePhoto(self, name, photo, gt, pairs, self.inputs(name))
@@ -212,13 +212,10 @@ class _OnePhoto:
         if params is model.unadapted and self._unadapted is not None:
             return self._unadapted
         levels = model.upscale(photo.rgb, params, photo.depth)
-        measurer = self._experiment.measurer
-        measured = measurer(images.as_written(levels, photo), self._gt)
-        without_gt = [metric for metric in measurer.names if self._gt is None and METRICS[metric].needs_gt]
-        failed = dict.fromkeys(without_gt, NO_GT) | measured.failed
+        measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
         png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)
-        result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
+        result = png, {"picture": picture, "metrics": measured.values, "failed": measured.failed}
         if params is model.unadapted:
             self._unadapted = result
         return result
@@ -270,7 +267,7 @@ class _OnePhoto:
             if setting.seed != sweep.seeds[0]:
                 continue
             for steps, record in zip(sweep.steps, records, strict=True):
-                label = ", ".join(filter(None, [showing.step_label(steps), sweep.label(setting) if steps else ""]))
+                label = sweep.label_after(setting, steps)
                 if all(view.label != label for view in views):
                     picture = images.read_rgb8(picture_path(experiment.options.output_dir, name, setting, steps))
                     views.append(parts.View(label, picture, {k: float(v) for k, v in record["metrics"].items()}))
@@ -293,17 +290,25 @@ def run(options: Options) -> int:
         experiment = Experiment(options, Records(options.output_dir), len(photos))
         check_made_with(options.output_dir, experiment.made_with)
         names = [photo.relative_to(options.input_dir) for photo in photos]
-        todo = [name for name in names if not experiment.is_done(name)]
-        if len(todo) < len(names):
-            cli.say(f"{len(names) - len(todo)} photos are measured already: skipped (--overwrite measures them anew)")
-        by_path = {options.input_dir / name: name for name in todo}
-        failed = process_all(list(by_path), lambda photo: experiment.process(by_path[photo])) if todo else 0
-        measured = [name for name in names if experiment.is_done(name)]
+        missing = {name: experiment.missing(name) for name in names}
+        done = {name for name in names if not missing[name] and experiment.has_part(name)}
+        if done:
+            cli.say(f"{len(done)} photos are measured already: skipped (--overwrite measures them anew)")
+
+        def process(photo: Path) -> dict:
+            name = photo.relative_to(options.input_dir)
+            shown = experiment.process(name, missing[name])
+            done.add(name)
+            return shown
+
+        todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
+        failed = process_all(todo, process) if todo else 0
+        measured = [name for name in names if name in done]
         if not measured:
             raise UserError(f"--input_dir {options.input_dir}: none of its photos could be measured")
         has_values = experiment.write_outputs(measured)
     without_gt = [name for name in measured if experiment.lacks_gt(name)]
     if without_gt:
-        cli.say(f"without a usable ground truth ({len(without_gt)}): {', '.join(map(str, without_gt))}")
+        cli.say_names("without a usable ground truth", without_gt)
     complete = has_values and not (failed or without_gt or experiment.measurer.not_computed)
     return cli.OK if complete else cli.SOME_FAILED

@@ -13,14 +13,13 @@ from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import fid, table
 from metaf2n_tf.metrics.ground_truth import GroundTruths
-from metaf2n_tf.metrics.measure import METRICS, Measured, Measurer
+from metaf2n_tf.metrics.measure import Measured, Measurer
 from metaf2n_tf.networks import inception
 from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 from metaf2n_tf.weights.inception import load_inception
 
 CSV, JSON = "metrics.csv", "metrics.json"
 _MOST_THREADS = 4  # each holds one picture and what is computed of it
-_SHOWN_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,13 @@ class Options:
 def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Path) -> Measured:
     """One picture; what is wrong with its ground truth fails the metrics that need one."""
     result = images.read_rgb8(path)
+    if gts is None:
+        return measurer(result)
     try:
-        return measurer(result, None if gts is None else gts.read(name, result.shape[:2]))
+        gt = gts.read(name, result.shape[:2])
     except UserError as error:
-        measured = measurer(result)
-        failed = {metric: str(error) for metric in measurer.names if METRICS[metric].needs_gt}
-        return Measured(measured.values, failed | measured.failed)
+        return measurer(result, no_gt=str(error))
+    return measurer(result, gt)
 
 
 def _measure_all(
@@ -73,11 +73,6 @@ def _measure_all(
             yield name, None if isinstance(found, str) else found
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _say_names(what: str, paths: list[Path]) -> None:
-    shown = ", ".join(path.as_posix() for path in paths[:_SHOWN_NAMES])
-    cli.say(f"{what} ({len(paths)}): {shown}{', ...' if len(paths) > _SHOWN_NAMES else ''}")
 
 
 def _fid(options: Options, paths: list[Path]) -> dict:
@@ -125,14 +120,14 @@ def run(options: Options) -> int:
             not_computed[metric] = "no picture of the folder gave a value"
     unused = [] if gts is None else gts.unused(results)
     if unused:
-        _say_names("ground truths without a result", unused)
+        cli.say_names("ground truths without a result", unused)
 
     if options.fid_ref_dir is not None:
         name = fid.NAMES[options.fid_resize]
         try:
             summaries[name] = _fid(options, readable)
-        except UserError as error:
-            not_computed[name] = str(error)
+        except PHOTO_ERRORS as error:
+            not_computed[name] = reason_of(error)
 
     files.write_bytes(options.output_dir / CSV, table.to_csv(["picture", *measurer.names], rows))
     content = {

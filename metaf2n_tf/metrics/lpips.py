@@ -15,7 +15,7 @@ import tensorflow as tf
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import alexnet
 from metaf2n_tf.weights import npz
-from metaf2n_tf.weights.check import check_variables
+from metaf2n_tf.weights.check import check_downloaded, check_variables
 
 WEIGHTS = "weights/lpips-alex.npz"
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -38,8 +38,7 @@ def load_lpips(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other variables.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py lpips-alex")
+    check_downloaded(path, "lpips-alex")
     return check_variables(str(path), npz.read_npz(Path(path)), variable_shapes())
 
 

@@ -14,6 +14,8 @@ from metaf2n_tf.metrics.ssim import ssim_y
 from metaf2n_tf.networks import alexnet
 from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 
+NO_GT = "no ground truth"
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -93,16 +95,18 @@ class Measurer:
         """The metrics that are computed."""
         return list(self._functions)
 
-    def __call__(self, result: np.ndarray, gt: np.ndarray | None = None) -> Measured:
+    def __call__(self, result: np.ndarray, gt: np.ndarray | None = None, no_gt: str = NO_GT) -> Measured:
         """Measure a picture.
 
         Args:
           result: uint8 (H, W, 3) RGB.
-          gt: the same; None where there is none, then only the metrics that need none are computed.
+          gt: the same; None where there is none, then the metrics that need it fail.
+          no_gt: why there is none.
         """
         values, failed = {}, {}
         for name, function in self._functions.items():
             if gt is None and METRICS[name].needs_gt:
+                failed[name] = no_gt
                 continue
             try:
                 values[name] = function(result, gt)

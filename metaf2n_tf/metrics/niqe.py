@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics.psnr import luma
-from metaf2n_tf.weights.check import check_variables
+from metaf2n_tf.weights import npz
+from metaf2n_tf.weights.check import check_downloaded, check_variables
 
 WEIGHTS = "weights/niqe_pris_params.npz"
 CONVENTIONS = ("pyiqa", "basicsr")
@@ -39,17 +39,10 @@ def load_niqe(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other arrays.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py niqe")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            params = {name: archive[name] for name in archive.files}
-    except Exception as error:  # NumPy has no error of its own for files that are cut, damaged, or of another kind
-        raise UserError(
-            f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
-        ) from error
+    check_downloaded(path, "niqe")
+    params = npz.read_npz(Path(path), np.float64)
     check_variables(str(path), params, _SHAPES)
-    return {name: params[name].astype(np.float64) for name in _SHAPES}
+    return {name: params[name] for name in _SHAPES}
 
 
 def _luma(rgb: np.ndarray, convention: str) -> np.ndarray:

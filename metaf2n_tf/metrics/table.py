@@ -26,7 +26,7 @@ def to_json(content: object) -> bytes:
 
 
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
-    """RFC 4180 with a header; what a row has not stays empty."""
+    """Comma-separated lines with a header; what a row has not stays empty."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()

@@ -65,14 +65,15 @@ class Adaptation:
         start, last = self._adapter.params, max(step_counts)
         params = start
         for steps in range(last + 1):
+            gradient = None
             if self.patches and self.finite:
                 loss, gradient = self._gradient(params) if steps < last else (self._loss(params), None)
                 self.losses.append(loss)
-                if not self.finite:
-                    params = start
+            if not self.finite:
+                params, gradient = start, None
             if steps in step_counts:
                 yield steps, params
-            if self.patches and self.finite and steps < last:
+            if gradient:
                 params = inner_loop.sgd_update(params, gradient, self._task_lr)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.networks import masknet, rrdbnet
-from metaf2n_tf.tiles import DEFAULT_TILE, DEFAULT_TILE_PAD, SuperResolver, split, times_scale
+from metaf2n_tf.tiles import DEFAULT_TILE, DEFAULT_TILE_PAD, SuperResolver, areas, times_scale
 from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
 from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, sample_patches
 from metaf2n_tf.weights.load import DEFAULT_TASK_LR, Weights, load_weights
@@ -107,13 +107,10 @@ class MetaF2N:
         """
         if self.weights.mask is None:
             return None
-        lq, hq = (np.float32(x[None]) / np.float32(255) for x in (lq, hq))
-        result = np.empty(hq.shape[1:3], np.float32)
-        for rows, out_rows, kept_rows in split(lq.shape[1], _MASK_TILE, masknet.CONTEXT):
-            for cols, out_cols, kept_cols in split(lq.shape[2], _MASK_TILE, masknet.CONTEXT):
-                window = hq[:, times_scale(rows), times_scale(cols)]
-                weights = masknet.forward(self.weights.mask, lq[:, rows, cols], window).numpy()[0, ..., 0]
-                result[times_scale(out_rows), times_scale(out_cols)] = weights[
-                    times_scale(kept_rows), times_scale(kept_cols)
-                ]
+        lq, hq = (np.float32(x) / np.float32(255) for x in (lq, hq))
+        result = np.empty(hq.shape[:2], np.float32)
+        for window, place, kept in areas(lq.shape[:2], _MASK_TILE, masknet.CONTEXT):
+            hq_window = tuple(map(times_scale, window))
+            weights = masknet.forward(self.weights.mask, lq[window][None], hq[hq_window][None])
+            result[place] = weights.numpy()[0, ..., 0][kept]
         return result

@@ -19,18 +19,7 @@ from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 BICUBIC, GT = "LQ, bicubic", "GT"
 READING = {name: Reading(metric.better, metric.digits) for name, metric in METRICS.items()}
-_OF_ONE_PHOTO = {
-    "photo",
-    "size",
-    "faces",
-    "patches",
-    "adapted",
-    "losses",
-    "mean_weight",
-    "seconds",
-    "metrics",
-    "reported",
-}
+_OF_ONE_PHOTO = set("photo size faces patches adapted losses mean_weight seconds metrics reported".split())
 
 
 class Reported:
@@ -71,11 +60,9 @@ def read_gt(gts: GroundTruths | None, name: Path, size: tuple[int, int]) -> np.n
         return None
 
 
-def make_views(pictures: dict[str, np.ndarray], gt: np.ndarray | None, measurer: Measurer | None) -> list[View]:
+def make_views(pictures: dict[str, np.ndarray], gt: np.ndarray | None, measurer: Measurer) -> list[View]:
     """Views of uint8 pictures, each measured, and the ground truth at the end."""
-    views = [
-        View(label, picture, measurer(picture, gt).values if measurer else {}) for label, picture in pictures.items()
-    ]
+    views = [View(label, picture, measurer(picture, gt).values) for label, picture in pictures.items()]
     return views if gt is None else [*views, View(GT, gt)]
 
 
@@ -104,5 +91,8 @@ def _mean_table(records: Sequence[dict]) -> list[Table]:
     views = [view for view in measured[0] if all(view in photo for photo in measured)]
     values = {view: [photo[view] for photo in measured] for view in views}
     metrics = [name for name in METRICS if all(name in photo for photos in values.values() for photo in photos)]
-    rows = [[view, *(summarize([photo[name] for photo in values[view]])["mean"] for name in metrics)] for view in views]
+    rows = []
+    for view in views:  # float() also reads what strict JSON keeps as "Infinity"
+        columns = ([float(photo[name]) for photo in values[view]] for name in metrics)
+        rows.append([view, *(summarize(column)["mean"] for column in columns)])
     return [Table(f"Means of {len(measured)} photos", ["picture", *metrics], rows)]

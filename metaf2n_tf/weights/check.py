@@ -1,11 +1,18 @@
 """What a weight file holds against what a network needs, variable by variable."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from metaf2n_tf.errors import UserError
+
+
+def check_downloaded(path: str | Path, name: str) -> None:
+    """Raise a UserError where a file is missing that `scripts/download_weights.py NAME` fetches."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py {name}")
 
 
 def check_variables(

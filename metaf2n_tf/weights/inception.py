@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import pth
-from metaf2n_tf.weights.check import check_variables
+from metaf2n_tf.weights.check import check_downloaded, check_variables
 
 
 def load_inception(path: str | Path) -> dict[str, np.ndarray]:
@@ -16,6 +15,5 @@ def load_inception(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or not this network's variables.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py inception-fid")
+    check_downloaded(path, "inception-fid")
     return check_variables(str(path), pth.read_state_dict(Path(path)), inception.variable_shapes())

@@ -25,8 +25,8 @@ _DAMAGE = (
 )
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read `{variable name: float32 array}`; float16 entries are widened.
+def read_npz(path: Path, dtype: type = np.float32) -> dict[str, np.ndarray]:
+    """Read `{variable name: array of this dtype}`; narrower entries are widened.
 
     Raises:
       UserError: no such file, another kind of file, or truncated.
@@ -35,7 +35,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name].astype(np.float32) for name in archive.files}
+            return {name: archive[name].astype(dtype) for name in archive.files}
     except _DAMAGE as error:
         raise UserError(
             f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
