@@ -30,9 +30,7 @@ def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> byte
 
 def _table(means: list[dict], sweep: Sweep) -> page.Table:
     metrics = list(means[0]["metrics"])
-    table_rows = {
-        summary.row_label(row, sweep): [row["metrics"][metric]["mean"] for metric in metrics] for row in means
-    }
+    by_label = {summary.row_label(row, sweep): row["metrics"] for row in means}
     counts = {row["metrics"][metric]["count"] for row in means for metric in metrics}
     title = f"Means: photos {'/'.join(map(str, sorted(counts)))}, seeds {len(sweep.seeds)}"
     rows = [[label, *(values[metric]["mean"] for metric in metrics)] for label, values in by_label.items()]

@@ -19,7 +19,18 @@ from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 BICUBIC, GT = "LQ, bicubic", "GT"
 READING = {name: Reading(metric.better, metric.digits) for name, metric in METRICS.items()}
-_OF_ONE_PHOTO = set("photo size faces patches adapted losses mean_weight seconds metrics reported".split())
+_OF_ONE_PHOTO = {
+    "photo",
+    "size",
+    "faces",
+    "patches",
+    "adapted",
+    "losses",
+    "mean_weight",
+    "seconds",
+    "metrics",
+    "reported",
+}
 
 
 class Reported:
