@@ -1,4 +1,4 @@
-"""GPEN and RetinaFace the published way, in PyTorch: the baseline of benchmarks/faces.py, which runs it.
+"""GPEN, RetinaFace and ASFFNet the published way, in PyTorch: the baseline of benchmarks/faces.py, which runs it.
 
   python benchmarks/torch_faces.py gpen FOLDER
 
@@ -142,6 +142,69 @@ def retinaface(params: Params, x: torch.Tensor) -> torch.Tensor:
     return torch.cat(rows, 1)
 
 
+def asffnet(params: Params, x: torch.Tensor) -> torch.Tensor:
+    """ASFFNet of models/ASFFNet.py; x is face, exemplar, mask of the landmarks, and the warp at every fourth pixel."""
+
+    def conv(name: str, x: torch.Tensor, dilation: int = 1, stride: int = 1) -> torch.Tensor:
+        weight = params[f"{name}.weight"]
+        pad = weight.shape[2] // 2 * dilation
+        return F.conv2d(x, weight, params.get(f"{name}.bias"), stride, pad, dilation)
+
+    def leaky(name: str, x: torch.Tensor, dilation: int = 1, stride: int = 1) -> torch.Tensor:
+        return F.leaky_relu(conv(name, x, dilation, stride), 0.2)
+
+    def two(name: str, x: torch.Tensor, first: int = 1, second: int = 1) -> torch.Tensor:
+        return conv(f"{name}.2", leaky(f"{name}.0", x, first), second)
+
+    def features(model: str, x: torch.Tensor) -> torch.Tensor:
+        for level, dilations in enumerate(((7, 5), (5, 3), (3, 1)), start=1):
+            x = leaky(f"{model}.conv{level}.0", x, stride=min(level, 2))
+            for block in (1, 2):
+                x = two(f"{model}.stem{level}_{block}.stem", x, *dilations) + x
+        return leaky(f"{model}.conv4.0", x)
+
+    def statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x.mean((2, 3), keepdim=True), (x.var((2, 3), keepdim=True) + 1e-5).sqrt()
+
+    def fuse(name: str, x: torch.Tensor) -> torch.Tensor:
+        lq, ref = two(f"{name}.DegradedModel", x), two(f"{name}.RefModel", component)
+        parts = (("Mask", mask), ("Degraded", lq), ("Ref", ref))
+        weight = two(f"{name}.MaskModel", torch.cat([conv(f"{name}.{part}Concat.0", y) for part, y in parts], 1))
+        return lq + (ref - lq) * weight
+
+    def up_block(name: str, x: torch.Tensor, dilations: tuple[int, int]) -> torch.Tensor:
+        for i, dilation in enumerate(dilations):
+            x = x + F.leaky_relu(two(f"{name}.Model{i}", x, dilation, dilation), 0.2)
+        return x
+
+    lq, ref = features("LQ_Model", x[:, :3]), features("Ref_Model", x[:, 3:6])
+    (lq_mean, lq_std), (ref_mean, ref_std) = statistics(lq), statistics(ref)
+    grid = x[:, 7:, ::4, ::4].permute(0, 2, 3, 1)
+    component = F.grid_sample((ref - ref_mean) / ref_std * lq_std + lq_mean, grid, mode="bilinear", align_corners=False)
+    for layer, block in ((0, 2), (3, 5)):
+        component = leaky(f"Component_CModel.model.{layer}", component)
+        component = component + F.leaky_relu(two(f"Component_CModel.model.{block}.Model", component), 0.2)
+    component = leaky("Component_CModel.model.6", component)
+    mask = x[:, 6:7]
+    for layer, stride in ((0, 2), (2, 1), (4, 2), (6, 1)):
+        mask = leaky(f"Mask_CModel.model.{layer}", mask, stride=stride)
+    mask = torch.sigmoid(conv("Mask_CModel.model.8", mask))
+    y = lq
+    for block in range(4):
+        z = y
+        for i in (0, 1):
+            z = fuse(f"sff_branch.{block}.sff{i}", z)
+            z = F.leaky_relu(two(f"sff_branch.{block}.conv{i}", z), 0.2)
+        y = y + z
+    y = fuse("sff_branch.4", y)
+    scales = torch.cat([leaky(f"MSDilate.conv{i}.0", y, 5 - i) for i in range(1, 5)], 1)
+    y = two("MSDilate.convi", scales) + y + lq
+    y = leaky("UpModel.1", F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=True))
+    y = leaky("UpModel.4", up_block("UpModel.3", y, (1, 2)))
+    y = F.interpolate(up_block("UpModel.6", y, (1, 2)), scale_factor=2, mode="bilinear", align_corners=True)
+    return torch.tanh(conv("UpModel.9", up_block("UpModel.8", y, (1, 1))))
+
+
 def main(network: str, folder: Path) -> None:
     """Run one of the networks and time it."""
     with np.load(folder / "weights.npz") as arrays:
@@ -151,7 +214,7 @@ def main(network: str, folder: Path) -> None:
     with torch.no_grad():
         for _ in range(RUNS):
             began = time.monotonic()
-            output = {"gpen": gpen, "retinaface": retinaface}[network](params, images)
+            output = {"gpen": gpen, "retinaface": retinaface, "asffnet": asffnet}[network](params, images)
             seconds.append(time.monotonic() - began)
     np.save(folder / "output.npy", output.numpy())
     print(*seconds)

