@@ -20,8 +20,11 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "restorer",
     None,
-    "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048 or self_ensemble. Default: gpen if it is there.",
+    "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048, asffnet, kdfsrnet or self_ensemble; NAME:WEIGHTS for weights "
+    "of your own. Default: gpen if it is there.",
 )
+flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of one person, or a folder for each.")
+flags.DEFINE_string("exemplar_map", None, "Whose a face is: lines PHOTO, INDEX OF THE FACE, PERSON, with tabs between.")
 flags.DEFINE_float("confidence", 0.9, "Lowest score of a face.")
 flags.DEFINE_integer("min_face", 0, "Least LQ pixels of a face's shorter side.", lower_bound=0)
 flags.DEFINE_integer("max_faces", 0, "Use only so many of a photo's largest faces; 0 for all.", lower_bound=0)
@@ -43,6 +46,8 @@ def main(args: flags.FlagValues) -> int:
             input_dir=Path(args.input_dir),
             output_dir=Path(args.output_dir),
             model_dir=Path(args.model_dir),
+            exemplar_dir=Path(args.exemplar_dir) if args.exemplar_dir else None,
+            exemplar_map=Path(args.exemplar_map) if args.exemplar_map else None,
             selection=generate.Selection(args.confidence, args.min_face, args.max_faces),
             **{
                 name: args[name].value

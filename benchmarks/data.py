@@ -169,7 +169,7 @@ def bench_degrading(face_set: Path, background_set: Path) -> None:
     from metaf2n_tf.data import degradation, meta_batches
     from metaf2n_tf.data.operations.usm import sharpen
     from metaf2n_tf.data.tfrecords.records import open_set
-    from metaf2n_tf.faces.restore_batch import make_restorer
+    from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 
     faces, backgrounds = open_set(str(face_set)), open_set(str(background_set))
     shape = meta_batches.Shape(TASKS, PAIRS, 128, 256)
@@ -243,7 +243,7 @@ def bench_degrading(face_set: Path, background_set: Path) -> None:
 
     print(f"{'a meta-batch, read to cropped':34}{'seconds':>10}{'pictures/s':>12}{'NumPy':>10}{'ratio':>8}")
     dataset = meta_batches.task_dataset(faces, backgrounds, shape)
-    with meta_batches.MetaBatches(dataset, make_restorer("none", faces.side, None), shape) as batches:
+    with meta_batches.MetaBatches(dataset, make_restorer("none", faces.side, Needs()), shape) as batches:
         for _ in range(3):
             next(batches)
         began = time.perf_counter()

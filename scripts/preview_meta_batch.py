@@ -16,7 +16,10 @@ from metaf2n_tf.errors import UserError
 
 flags.DEFINE_string("faces", config.TFRECORD_PATH0, "TFRecord set of whole faces.")
 flags.DEFINE_string("backgrounds", config.TFRECORD_PATH1, "TFRecord set of backgrounds.")
-flags.DEFINE_string("restorer", "gpen_256", "Face restorer: gpen_256, self_ensemble or none (the LQ face enlarged).")
+flags.DEFINE_string(
+    "restorer", "gpen_256", "Face restorer: gpen_256, asffnet, kdfsrnet, self_ensemble or none (the LQ face enlarged)."
+)
+flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of the one person whose faces the records hold.")
 flags.DEFINE_string("model_dir", "./weights/realesrgan-x4plus.npz", "SR weights, which self_ensemble restores with.")
 flags.DEFINE_string("output", "./results/meta_batch.png", "The picture to write.")
 flags.DEFINE_integer("step", 0, "Which batch.", lower_bound=0)
@@ -30,13 +33,14 @@ def main(args: flags.FlagValues) -> int:
     runtime.select_device(args.gpu)
     from metaf2n_tf.data import files, images, meta_batch_preview, meta_batches
     from metaf2n_tf.data.tfrecords.records import open_set
-    from metaf2n_tf.faces.restore_batch import make_restorer
+    from metaf2n_tf.faces.restore_batch import Needs, make_restorer
     from metaf2n_tf.weights.load import load_weights
 
     if (config.WIDTH, config.WIDTH1, config.CHANNEL) != (config.HEIGHT, config.HEIGHT1, 3):
         raise UserError("config.py: patches are squares of 3 channels: WIDTH = HEIGHT, WIDTH1 = HEIGHT1, CHANNEL = 3")
     faces, backgrounds = open_set(args.faces), open_set(args.backgrounds)
-    restore = make_restorer(args.restorer, faces.side, lambda: load_weights(args.model_dir).sr)
+    exemplars = Path(args.exemplar_dir) if args.exemplar_dir else None
+    restore = make_restorer(args.restorer, faces.side, Needs(lambda: load_weights(args.model_dir).sr, exemplars))
     shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
     tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
     picture = meta_batch_preview.draw(meta_batches.finish_batch(next(iter(tasks)), restore, shape))

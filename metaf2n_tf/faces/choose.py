@@ -23,17 +23,19 @@ class Choice:
     fetched: bool = False
 
 
-def _find_weights(choice: Choice) -> Path | None:
-    """The file of a choice's weights. Raises a UserError, which says where to get it, if it cannot be had."""
-    if choice.weights is None:
-        return None
-    entry = CATALOGUE[choice.weights]
+def find_weights(name: str, fetched: bool = False) -> Path:
+    """The file of the weights of a name in the catalogue.
+
+    Raises:
+      UserError: it is not there, and not `fetched` either; the message says where to get it.
+    """
+    entry = CATALOGUE[name]
     path = Path(entry.file)
     if os.path.isfile(path):  # unlike Path's, it takes a folder that may not be searched for one without the file
         return path
-    if choice.fetched:
-        return fetch(choice.weights, entry)
-    script = "" if isinstance(entry.source, ByHand) else f"python scripts/download_weights.py {choice.weights}, or "
+    if fetched:
+        return fetch(name, entry)
+    script = "" if isinstance(entry.source, ByHand) else f"python scripts/download_weights.py {name}, or "
     raise UserError(f"there is no {path}. Remedy: {script}get it from {entry.places} ({entry.megabytes} MB)")
 
 
@@ -44,7 +46,8 @@ def choose(
 
     Args:
       flag: `detector` or `restorer`, for messages.
-      name: the one that the user asked for, None for the first of `preferred` whose weights are there.
+      name: the one that the user asked for, `NAME` or `NAME:WEIGHTS`, None for the first of `preferred` whose weights
+        are there.
       table: all there are.
       preferred: names to try, the last of which needs no weights of its own.
 
@@ -54,14 +57,22 @@ def choose(
     Raises:
       UserError: no such name, or its weights are not there.
     """
-    if name is not None and name not in table:
+    key, _, path = (name or "").partition(":")
+    if name is not None and key not in table:
         raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
+    if path:
+        if table[key].weights is None:
+            raise UserError(f"--{flag} {name}: {key} has no weights of its own")
+        return key, Path(path), ""
     refused = []
-    for candidate in preferred if name is None else (name,):
+    for candidate in preferred if name is None else (key,):
+        choice = table[candidate]
         try:
-            return candidate, _find_weights(table[candidate]), "".join(refused)
+            weights = choice.weights and find_weights(choice.weights, choice.fetched)
         except UserError as error:
             if name is not None:
                 raise UserError(f"--{flag} {name}: {error}") from None
             refused.append(f"; not {candidate}: {str(error).split('. ')[0]}")
+        else:
+            return candidate, weights, "".join(refused)
     raise AssertionError(f"the last preferred {flag} has weights of its own")

@@ -1,6 +1,7 @@
 """`generate_test_faces.py`: find and restore the faces of a folder of photos."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Selection:
 
 
 class FaceFinder:
-    """A detector and a restorer, built once per run; `detector` and `restorer` are their names."""
+    """A detector and a restorer, built once per run; `detector` and `restorer` are what names them, for records."""
 
     def __init__(
         self,
@@ -45,24 +46,31 @@ class FaceFinder:
         """Choose and build both.
 
         Args:
-          detector, restorer: names in `DETECTORS` and `RESTORERS`, None for the best whose weights are there.
+          detector, restorer: names in `DETECTORS` and `RESTORERS`, with `:WEIGHTS` for a file of one's own; None for
+            the best whose weights are there.
           setting: what a restorer may need beside its weights.
           selection: which faces are used.
 
         Raises:
           UserError: no such name, its weights are not there, or it cannot do what the setting asks for.
         """
-        self.detector, weights, no_detector = choose("detector", detector, detect.DETECTORS, detect.PREFERRED)
-        self.restorer, own, no_restorer = choose("restorer", restorer, restore.RESTORERS, restore.PREFERRED)
+        detector_name, weights, no_detector = choose("detector", detector, detect.DETECTORS, detect.PREFERRED)
+        restorer_name, own, no_restorer = choose("restorer", restorer, restore.RESTORERS, restore.PREFERRED)
         for flag, name, path, why in (
-            ("detector", self.detector, weights, no_detector),
-            ("restorer", self.restorer, own, no_restorer),
+            ("detector", detector_name, weights, no_detector),
+            ("restorer", restorer_name, own, no_restorer),
         ):
             cli.say(f"{flag}: {name} ({path or 'needs no file'}){why}")
-        if self.restorer in restore.NOTES:
-            cli.say(f"note: {restore.NOTES[self.restorer]}")
-        self._detect = detect.DETECTORS[self.detector].build(*filter(None, [weights]))
-        self._restore = restore.RESTORERS[self.restorer].build(*filter(None, [own]), setting)
+        if restorer_name in restore.NOTES:
+            cli.say(f"note: {restore.NOTES[restorer_name]}")
+        if setting.exemplar_dir and restorer_name != "asffnet":
+            raise UserError(f"--exemplar_dir: {restorer_name} takes no exemplars. Remedy: --restorer asffnet")
+        if setting.exemplar_map and not setting.exemplar_dir:
+            raise UserError("--exemplar_map: names persons of --exemplar_dir, which is not given")
+        self.detector, self.restorer = detector or detector_name, restorer or restorer_name
+        self._detect = detect.DETECTORS[detector_name].build(*filter(None, [weights]))
+        setting = replace(setting, find_faces=functools.partial(detect.detect_faces, self._detect))
+        self._restore = restore.RESTORERS[restorer_name].build(*filter(None, [own]), setting)
         self._selection = selection
 
     def find(self, rgb: np.ndarray) -> tuple[list[Face], list[Face]]:
@@ -72,9 +80,9 @@ class FaceFinder:
         used = select_faces(used, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
         return used, [face for face in found if face not in used]
 
-    def restore(self, rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
-        """Restore faces that `find` found in the photo."""
-        return self._restore(rgb, faces)
+    def restore(self, rgb: np.ndarray, faces: list[Face], photo: Path) -> list[RestoredFace]:
+        """Restore faces that `find` found in the photo of this name, as far as the restorer can."""
+        return self._restore(rgb, faces, photo)
 
 
 @dataclass(frozen=True)
@@ -89,16 +97,18 @@ class Options:
     selection: Selection
     published_crops: bool
     save_aligned: bool
+    exemplar_dir: Path | None
+    exemplar_map: Path | None
     preview: bool
     recursive: bool
     ext: list[str]
     gpu: str | None
 
 
-def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray) -> folder.Pictures:
+def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: Path) -> folder.Pictures:
     """Everything that is written of one photo."""
     used, others = find_faces.find(rgb)
-    found = find_faces.restore(rgb, used)
+    found = find_faces.restore(rgb, used, name)
     pictures = {
         folder.HQ: {item.face.index: item.hq for item in found},
         folder.LQ: {item.face.index: item.lq for item in found},
@@ -125,15 +135,16 @@ def run(options: Options) -> int:
         cli.say(f"weights: {weights}")
         return weights.sr
 
-    setting = restore.Setting(sr, options.published_crops, options.save_aligned)
+    flags = ("published_crops", "save_aligned", "exemplar_dir", "exemplar_map")
+    setting = restore.Setting(sr, **{flag: getattr(options, flag) for flag in flags})
     find_faces = FaceFinder(options.detector, options.restorer, setting, options.selection)
     for side in (folder.LQ, folder.HQ):
         files.make_folder(options.output_dir / side)
     counts: dict[Path, int] = {}
 
     def process(photo: Path) -> dict:
-        pictures = _pictures(options, find_faces, images.read_rgb8(photo))
         name = photo.relative_to(options.input_dir)
+        pictures = _pictures(options, find_faces, images.read_rgb8(photo), name)
         folder.write_pictures(options.output_dir, name, pictures)
         counts[name] = len(pictures[folder.LQ])
         return {"faces": sum(counts.values())}

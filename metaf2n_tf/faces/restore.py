@@ -1,6 +1,7 @@
 """Face restorers: a photo and its faces in, (LQ, restored HQ) pairs out. `RESTORERS` is the table of them."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import tensorflow as tf
 from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.exemplars.guided import GuidedRestorer
+from metaf2n_tf.exemplars.landmarks import Landmarker
+from metaf2n_tf.exemplars.library import SIZE, ExemplarReader, Library
 from metaf2n_tf.faces import align
-from metaf2n_tf.faces.choose import Choice
+from metaf2n_tf.faces.choose import Choice, find_weights
 from metaf2n_tf.faces.cut import cut_published, face_slices
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.networks import gpen
+from metaf2n_tf.networks import gpen, kdfsrnet
 from metaf2n_tf.tiles import SuperResolver, times_scale
-from metaf2n_tf.weights.face_networks import load_gpen
+from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 
 _CONTEXT = 16  # LQ pixels around a face that its super-resolution sees
+_KDFSRNET_SIZE = 256  # of the faces of METHOD's training; the network itself takes any
 _GPU_BATCH = 4  # aligned faces at a time; on a CPU several at once are no faster, and take 0.7 GB more each
 
 
@@ -36,7 +41,8 @@ class RestoredFace:
     aligned: tuple[np.ndarray, np.ndarray] | None = None
 
 
-Restorer = Callable[[np.ndarray, list[Face]], list[RestoredFace]]
+# uint8 (H, W, 3), its faces, and its name, relative to the folder of photos, in; those that could be restored out.
+Restorer = Callable[[np.ndarray, list[Face], Path], list[RestoredFace]]
 
 
 @dataclass(frozen=True)
@@ -44,32 +50,36 @@ class Setting:
     """What a restorer may need beside its weights.
 
     sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does;
-    save_aligned: the aligned faces are wanted, too.
+    save_aligned: the aligned faces are wanted, too; exemplar_dir, exemplar_map: HQ photos of persons and who is who,
+    see `exemplars.library`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
     """
 
     sr: Callable[[], Mapping[str, np.ndarray]]
     published_crops: bool = False
     save_aligned: bool = False
+    exemplar_dir: Path | None = None
+    exemplar_map: Path | None = None
+    find_faces: Callable[[np.ndarray], list[Face]] | None = None
 
 
 class AlignedNetwork:
-    """GPEN as a function of aligned faces, compiled once."""
+    """A network as a function of aligned faces, compiled once."""
 
-    def __init__(self, weights: Path):
-        """Read the weights; `size` is then the side of the faces that they are for."""
-        params = {name: tf.constant(value) for name, value in load_gpen(weights).items()}
-        self.size = gpen.resolution(params)
+    def __init__(self, params: Mapping[str, np.ndarray], size: int, restore: Callable):
+        """Compile for faces of `size` pixels.
+
+        Args:
+          params: the network's.
+          restore: (params, uint8 (N, S, S, 3)) to float32 levels in [0, 256) of that shape, tensors, to be cut off.
+        """
+        self.size = size
+        self._params = {name: tf.constant(value) for name, value in params.items()}
         self._batch = _GPU_BATCH if tf.config.list_logical_devices("GPU") else 1
-
-        def restore(params, levels):
-            images = (tf.cast(levels, tf.float32) / 255.0 - 0.5) / 0.5
-            return tf.clip_by_value(gpen.forward(params, images) * 0.5 + 0.5, 0.0, 1.0) * 255.0
-
-        faces = tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)
-        self._params, self._restore = params, tf.function(restore, autograph=False).get_concrete_function(params, faces)
+        faces = tf.TensorSpec((None, size, size, 3), tf.uint8)
+        self._restore = tf.function(restore, autograph=False).get_concrete_function(self._params, faces)
 
     def __call__(self, squares: np.ndarray) -> np.ndarray:
-        """Restore uint8 (N, S, S, 3) RGB faces; the same comes back, cut off to levels and not rounded, as published.
+        """Restore uint8 (N, S, S, 3) RGB faces to the same.
 
         Raises:
           UserError: the network's output is not finite.
@@ -84,16 +94,39 @@ class AlignedNetwork:
         return restored
 
 
-def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, published_crops: bool) -> Restorer:
+def gpen_network(weights: Path) -> AlignedNetwork:
+    """GPEN from its `.pth`, which says how large its faces are; levels are cut off, as published."""
+    params = load_gpen(weights)
+
+    def restore(params, levels):
+        images = (tf.cast(levels, tf.float32) / 255.0 - 0.5) / 0.5
+        return tf.clip_by_value(gpen.forward(params, images) * 0.5 + 0.5, 0.0, 1.0) * 255.0
+
+    return AlignedNetwork(params, gpen.resolution(params), restore)
+
+
+def kdfsrnet_network(weights: Path) -> AlignedNetwork:
+    """KDFSRNet's student for faces of 256 pixels; levels are rounded as torchvision's `save_image` does."""
+
+    def restore(params, levels):
+        _, restored = kdfsrnet.forward(params, tf.cast(levels, tf.float32) / 255.0)
+        return tf.clip_by_value(restored * 255.0 + 0.5, 0.0, 255.0)
+
+    return AlignedNetwork(load_kdfsrnet(weights), _KDFSRNET_SIZE, restore)
+
+
+def restore_aligned(
+    network: Callable[[np.ndarray], Sequence[np.ndarray | None]], size: int, published_crops: bool
+) -> Restorer:
     """A restorer out of a network that takes aligned faces.
 
     Args:
-      network: uint8 (N, S, S, 3) to the same.
+      network: uint8 (N, S, S, 3) to N of (S, S, 3); None for a face that it leaves out.
       size: S.
       published_crops: cut HQ faces as the published script does, 1.5 HQ pixels off their LQ faces.
     """
 
-    def restore(rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
+    def restore(rgb: np.ndarray, faces: list[Face], _: Path) -> list[RestoredFace]:
         if not faces:
             return []
         transforms = [align.fit_face(face.landmarks, size) for face in faces]
@@ -101,6 +134,8 @@ def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, publ
         squares = align.warp_to_squares(rgb, [forward for forward, _ in transforms], size, rim)
         found = []
         for face, (_, inverse), square, restored in zip(faces, transforms, squares, network(squares), strict=True):
+            if restored is None:
+                continue
             if published_crops:
                 canvas = align.published_canvas_x4(restored, inverse, rgb.shape[:2])
                 lq, hq = cut_published(rgb, canvas, face)
@@ -114,11 +149,33 @@ def restore_aligned(network: Callable[[np.ndarray], np.ndarray], size: int, publ
     return restore
 
 
-def _gpen(weights: Path, setting: Setting) -> Restorer:
-    """GPEN (Yang et al., 2021), the published restorer."""
-    network = AlignedNetwork(weights)
-    say(f"gpen: takes faces of {network.size} pixels")
+def _aligned(name: str, make_network: Callable[[Path], AlignedNetwork], weights: Path, setting: Setting) -> Restorer:
+    network = make_network(weights)
+    say(f"{name}: takes faces of {network.size} pixels")
     return restore_aligned(network, network.size, setting.published_crops)
+
+
+_gpen = functools.partial(_aligned, "gpen", gpen_network)
+_kdfsrnet = functools.partial(_aligned, "kdfsrnet", kdfsrnet_network)
+
+
+def _asffnet(weights: Path, setting: Setting) -> Restorer:
+    """ASFFNet (Li et al., 2020), which needs HQ photos of the same person."""
+    if setting.exemplar_dir is None:
+        raise UserError(
+            "--restorer asffnet: needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, "
+            "and its faces as --face_dir"
+        )
+    landmarker = Landmarker(find_weights("face-mesh", fetched=True))
+    library = Library(setting.exemplar_dir, setting.exemplar_map, ExemplarReader(setting.find_faces, landmarker))
+    say(f"exemplars: of {', '.join(library.persons)}")
+    restorer = GuidedRestorer(weights, landmarker, library)
+
+    def restore(rgb: np.ndarray, faces: list[Face], photo: Path) -> list[RestoredFace]:
+        network = functools.partial(restorer, photo=photo, indices=[face.index for face in faces])
+        return restore_aligned(network, SIZE, setting.published_crops)(rgb, faces, photo)
+
+    return restore
 
 
 def _widen(part: slice, length: int) -> tuple[slice, slice]:
@@ -145,7 +202,7 @@ def _self_ensemble(setting: Setting) -> Restorer:
                 total = total + np.rot90(out[:, ::-1] if flip else out, -turns)
         return to_levels(total / 8)
 
-    def restore(rgb: np.ndarray, faces: list[Face]) -> list[RestoredFace]:
+    def restore(rgb: np.ndarray, faces: list[Face], _: Path) -> list[RestoredFace]:
         found = []
         for face in faces:
             rows, cols = face_slices(face, rgb.shape[:2])
@@ -164,6 +221,8 @@ RESTORERS = {
     "gpen_256": Choice(_gpen, "gpen-bfr-256"),
     "gpen_1024": Choice(_gpen, "gpen-bfr-1024"),
     "gpen_2048": Choice(_gpen, "gpen-bfr-2048"),
+    "asffnet": Choice(_asffnet, "asffnet"),
+    "kdfsrnet": Choice(_kdfsrnet, "kdfsrnet"),
     "self_ensemble": Choice(_self_ensemble),
 }
 PREFERRED = ("gpen", "self_ensemble")

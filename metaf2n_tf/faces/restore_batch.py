@@ -1,21 +1,34 @@
 """Restorers of whole batches of aligned LQ faces, as functions of tensors: what meta-batches are made with."""
 
+import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.meta_batches import BatchRestorer
 from metaf2n_tf.data.operations.resize import resize_to
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.choose import Choice, choose
-from metaf2n_tf.networks import gpen, rrdbnet
-from metaf2n_tf.weights.face_networks import load_gpen
+from metaf2n_tf.exemplars.guided import GuidedNetwork, choose_exemplar
+from metaf2n_tf.exemplars.landmarks import Landmarker
+from metaf2n_tf.exemplars.library import SIZE, ExemplarReader, Library
+from metaf2n_tf.faces.choose import Choice, choose, find_weights
+from metaf2n_tf.faces.detect import DETECTORS, detect_faces
+from metaf2n_tf.networks import gpen, kdfsrnet, rrdbnet
+from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 
 _NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
 
-SrWeights = Callable[[], Mapping[str, np.ndarray]]
+
+@dataclass(frozen=True)
+class Needs:
+    """What a restorer may need. sr: gives the SR network's weights; exemplar_dir: HQ photos of one person."""
+
+    sr: Callable[[], Mapping[str, np.ndarray]] | None = None
+    exemplar_dir: Path | None = None
 
 
 def enlarge(lq: tf.Tensor) -> tf.Tensor:
@@ -40,16 +53,71 @@ def restore_with_gpen(params: gpen.Params) -> BatchRestorer:
     return restore
 
 
-def _gpen(weights: Path, side: int, _: SrWeights) -> BatchRestorer:
+def restore_with_kdfsrnet(params: kdfsrnet.Params) -> BatchRestorer:
+    """KDFSRNet's student (Wang et al., 2022), which takes the enlarged face in levels."""
+
+    def restore(lq: tf.Tensor) -> tf.Tensor:
+        _, restored = kdfsrnet.forward(params, tf.cast(_to_levels(enlarge(lq)), tf.float32) / 255.0)
+        return _to_levels(tf.debugging.check_numerics(restored, _NOT_FINITE) * 255.0)
+
+    return restore
+
+
+def restore_with_exemplars(restore_one: GuidedNetwork, landmarker: Landmarker, library: Library) -> BatchRestorer:
+    """ASFFNet (Li et al., 2020) at 512 pixels, with exemplars of the one person whose faces the records hold.
+
+    Records are faces for certain, so the landmarks are taken however unsure the mesh is of them.
+    """
+    exemplars = library.exemplars(library.persons[0])
+
+    def restore_levels(lq: np.ndarray) -> np.ndarray:
+        restored = []
+        for square in lq:
+            square = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+            landmarks, _ = landmarker.find(square)
+            restored.append(restore_one(square, landmarks, choose_exemplar(landmarks, exemplars)))
+        return np.stack(restored)
+
+    def restore(lq: tf.Tensor) -> tf.Tensor:
+        side = rrdbnet.SCALE * lq.shape[1]
+        levels = tf.numpy_function(restore_levels, [lq], tf.uint8, stateful=False)
+        levels = tf.ensure_shape(levels, [lq.shape[0], SIZE, SIZE, 3])
+        return _to_levels(tf.image.resize(levels, [side, side], "area"))
+
+    return restore
+
+
+def _gpen(weights: Path, side: int, _: Needs) -> BatchRestorer:
     params = {name: tf.constant(value) for name, value in load_gpen(weights).items()}
     if gpen.resolution(params) != side:
         raise UserError(f"{weights}: restores faces of {gpen.resolution(params)} pixels, and these have {side}")
     return restore_with_gpen(params)
 
 
-def _self_ensemble(side: int, sr: SrWeights) -> BatchRestorer:
+def _kdfsrnet(weights: Path, side: int, _: Needs) -> BatchRestorer:
+    if side % kdfsrnet.UNIT:
+        raise UserError(f"--restorer kdfsrnet: the faces' side, {side} pixels, is no multiple of {kdfsrnet.UNIT}")
+    return restore_with_kdfsrnet({name: tf.constant(value) for name, value in load_kdfsrnet(weights).items()})
+
+
+def _asffnet(weights: Path, side: int, needs: Needs) -> BatchRestorer:
+    if needs.exemplar_dir is None:
+        raise UserError("--restorer asffnet: needs HQ photos of the person. Remedy: --exemplar_dir")
+    landmarker = Landmarker(find_weights("face-mesh", fetched=True))
+    detect = DETECTORS["mtcnn"].build()
+    reader = ExemplarReader(functools.partial(detect_faces, detect), landmarker)
+    library = Library(needs.exemplar_dir, None, reader)
+    if len(library.persons) > 1:
+        raise UserError(
+            f"--exemplar_dir {needs.exemplar_dir}: holds {len(library.persons)} persons, and TFRecords do not say "
+            "whose faces they hold. Remedy: a set of one person's faces, with that person's photos"
+        )
+    return restore_with_exemplars(GuidedNetwork(weights), landmarker, library)
+
+
+def _self_ensemble(side: int, needs: Needs) -> BatchRestorer:
     """The mean of the SR network's outputs over the 8 flips and rotations."""
-    params = {name: tf.constant(value) for name, value in sr().items()}
+    params = {name: tf.constant(value) for name, value in needs.sr().items()}
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
         images, total = tf.cast(lq, tf.float32) / 255.0, 0.0
@@ -63,35 +131,39 @@ def _self_ensemble(side: int, sr: SrWeights) -> BatchRestorer:
     return restore
 
 
-def _none(side: int, _: SrWeights) -> BatchRestorer:
+def _none(side: int, _: Needs) -> BatchRestorer:
     """The LQ face enlarged, as it would reach GPEN."""
     return lambda lq: _to_levels(enlarge(lq))
 
 
-def _ground_truth(side: int, _: SrWeights) -> BatchRestorer:
+def _ground_truth(side: int, _: Needs) -> BatchRestorer:
     """The faces as they were: the upper bound for any restorer."""
     return None
 
 
 RESTORERS = {
     "gpen_256": Choice(_gpen, "gpen-bfr-256"),
+    "asffnet": Choice(_asffnet, "asffnet"),
+    "kdfsrnet": Choice(_kdfsrnet, "kdfsrnet"),
     "self_ensemble": Choice(_self_ensemble),
     "none": Choice(_none),
     "ground_truth": Choice(_ground_truth),
 }
 
 
-def make_restorer(name: str, side: int, sr: SrWeights) -> BatchRestorer:
+def make_restorer(name: str, side: int, needs: Needs) -> BatchRestorer:
     """The restorer of that name; none ever takes another one's place.
 
     Args:
-      name: one of `RESTORERS`.
+      name: one of `RESTORERS`, with `:WEIGHTS` for a file of one's own.
       side: of the HQ faces, pixels.
-      sr: gives the SR network's weights, `{name: array}`, to a restorer that needs them.
+      needs: what it may need.
 
     Raises:
-      UserError: no such restorer, or its weights are not there or for another size.
+      UserError: no such restorer, its weights are not there or for another size, or exemplars it cannot use.
     """
-    name, weights, _ = choose("restorer", name, RESTORERS, ())
-    arguments = (side, sr) if weights is None else (weights, side, sr)
-    return RESTORERS[name].build(*arguments)
+    key, weights, _ = choose("restorer", name, RESTORERS, ())
+    if needs.exemplar_dir and key != "asffnet":
+        raise UserError(f"--exemplar_dir: {key} takes no exemplars. Remedy: --restorer asffnet")
+    arguments = (side, needs) if weights is None else (weights, side, needs)
+    return RESTORERS[key].build(*arguments)

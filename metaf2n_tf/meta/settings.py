@@ -19,7 +19,7 @@ _WHOLE = {  # name: (least value, of which it must be a multiple)
 )
 _RATES = ["META_LR", "DISCRIMINATOR_LR", "TASK_LR"]
 _TEXTS = ["TFRECORD_PATH0", "TFRECORD_PATH1", "RESTORER", "SR_WEIGHTS", "DISCRIMINATOR_WEIGHTS", "LPIPS_WEIGHTS"]
-_TEXTS += ["CHECKPOINT_DIR", "LOG_DIR"]
+_TEXTS += ["EXEMPLAR_DIR", "CHECKPOINT_DIR", "LOG_DIR"]
 
 
 class Settings(SimpleNamespace):

@@ -39,4 +39,4 @@ class FaceSource:
             return folder.read_pairs(self._face_dir, name)
         levels = images.to_levels(rgb)
         used, _ = self._finder.find(levels)
-        return [(found.lq, found.hq) for found in self._finder.restore(levels, used)]
+        return [(found.lq, found.hq) for found in self._finder.restore(levels, used, name)]

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,12 @@ def test_what_is_asked_for_is_never_replaced(weights):
     with pytest.raises(UserError, match=r"--detector eyes: not one of file, net, inside"):
         pick("eyes")
     assert pick("inside") == ("inside", None, "")
+    assert pick("file:mine/a.pth") == ("file", Path("mine/a.pth"), "")
+    for wrong in ("", ":a.pth", "eyes:a.pth"):
+        with pytest.raises(UserError, match=rf"--detector {wrong}: not one of file, net, inside"):
+            pick(wrong)
+    with pytest.raises(UserError, match="--detector inside:a.pth: inside has no weights of its own"):
+        pick("inside:a.pth")
     assert sorted(weights.iterdir()) == []  # a download that never began leaves nothing
 
 

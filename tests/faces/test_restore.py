@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from metaf2n_tf.data.images import read_rgb8, to_levels
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.cut import face_slices
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.faces.restore import RESTORERS, AlignedNetwork, Setting, restore_aligned
+from metaf2n_tf.faces.restore import RESTORERS, Setting, gpen_network, restore_aligned
 from metaf2n_tf.networks import gpen
 from metaf2n_tf.tiles import SuperResolver
+
+NAME = Path("photo.png")
 
 
 def face(*box, landmarks=None, index=0):
@@ -45,10 +49,10 @@ def photo(root):
 @pytest.mark.parametrize("size", [512, 256])
 def test_hq_is_registered_to_lq(photo, degrees, size):
     found = face(180, 140, 330, 310, landmarks=landmarks_at(255, 220, 75, degrees))
-    (ours,) = identity(size=size)(photo, [found])
+    (ours,) = identity(size=size)(photo, [found], NAME)
     assert ours.hq.shape == (4 * ours.lq.shape[0], 4 * ours.lq.shape[1], 3)
     np.testing.assert_allclose(shift(ours.lq, ours.hq), 0, atol=0.02)
-    (published,) = identity(published_crops=True, size=size)(photo, [found])
+    (published,) = identity(published_crops=True, size=size)(photo, [found], NAME)
     np.testing.assert_array_equal(published.lq, ours.lq)
     np.testing.assert_allclose(shift(published.lq, published.hq), -0.375, atol=0.02)
 
@@ -61,7 +65,7 @@ def test_published_crops(golden):
         face(*box["box"][:4], landmarks=np.transpose(meta["landmarks"][box["landmarks"]]["landmarks_xy"]), index=index)
         for index, box in boxes
     ]
-    for (_, box), found in zip(boxes, identity(published_crops=True)(case["image"], faces), strict=True):
+    for (_, box), found in zip(boxes, identity(published_crops=True)(case["image"], faces, NAME), strict=True):
         suffix = box["file_suffix"]
         assert found.face.index == suffix
         assert (list(found.lq.shape), list(found.hq.shape)) == (box["lq_shape"], box["hq_shape"])
@@ -86,7 +90,7 @@ def test_crops_of_awkward_faces(photo, name):
     """An identity restorer gives the photo back, so HQ must look like LQ enlarged, up to the border."""
     box, marks = FACES[name]
     photo = cv2.GaussianBlur(photo, None, 2)  # so that resampling loses nothing
-    (found,) = identity()(photo, [face(*box, landmarks=marks)])
+    (found,) = identity()(photo, [face(*box, landmarks=marks)], NAME)
     rows, cols = face_slices(found.face, photo.shape[:2])
     np.testing.assert_array_equal(found.lq, photo[rows, cols])
     assert found.hq.shape == (4 * found.lq.shape[0], 4 * found.lq.shape[1], 3)
@@ -110,7 +114,7 @@ def test_many_faces_go_through_in_order(photo):
         sizes.append(squares.shape)
         return 255 - squares
 
-    restored = restore_aligned(network, 64, published_crops=False)(photo, faces)
+    restored = restore_aligned(network, 64, published_crops=False)(photo, faces, NAME)
     assert sizes == [(30, 64, 64, 3)]
     for found, expected in zip(restored, faces, strict=True):
         assert found.face is expected
@@ -118,7 +122,7 @@ def test_many_faces_go_through_in_order(photo):
         np.testing.assert_array_equal(inverted, 255 - square)
         small = cv2.resize(found.hq, found.lq.shape[1::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(255 - small.astype(int) - found.lq).mean() < 20
-    assert restore_aligned(network, 64, published_crops=False)(photo, []) == []
+    assert restore_aligned(network, 64, published_crops=False)(photo, [], NAME) == []
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def gpen_file(tmp_path):
 
 def test_gpen_takes_and_gives_levels_as_published(gpen_file):
     squares = to_levels(recipe.image((3, 64, 64, 3), 4))
-    network = AlignedNetwork(gpen_file)
+    network = gpen_network(gpen_file)
     assert network.size == 64
     images = (np.float32(squares) / 255 - 0.5) / 0.5
     levels = np.clip(gpen.forward(to_params(tiny_gpen_state_dict()), images).numpy() * 0.5 + 0.5, 0, 1) * 255
@@ -147,10 +151,10 @@ def test_gpen_restores_the_faces_of_a_photo(gpen_file, photo):
         face(180, 140, 330, 310, landmarks=landmarks_at(255, 220, 75)),
         face(*FACES["tiny"][0], landmarks=FACES["tiny"][1]),
     ]
-    for found in restore(photo, faces):
+    for found in restore(photo, faces, NAME):
         square, restored = found.aligned
         assert square.shape == restored.shape == (64, 64, 3)
-        np.testing.assert_array_equal(restored, AlignedNetwork(gpen_file)(square[None])[0])
+        np.testing.assert_array_equal(restored, gpen_network(gpen_file)(square[None])[0])
         assert found.hq.shape == (4 * found.lq.shape[0], 4 * found.lq.shape[1], 3)
 
 
@@ -159,7 +163,7 @@ def test_weights_that_overflow_are_refused(tmp_path):
     state["ecd0.0.0.weight"] = np.full_like(state["ecd0.0.0.weight"], 3e38)
     write_pth(tmp_path / "a.pth", state)
     with pytest.raises(UserError, match="not finite"):
-        AlignedNetwork(tmp_path / "a.pth")(np.full((1, 64, 64, 3), 255, np.uint8))
+        gpen_network(tmp_path / "a.pth")(np.full((1, 64, 64, 3), 255, np.uint8))
 
 
 def nearest(_params, rgb):
@@ -175,7 +179,7 @@ def test_self_ensemble_is_registered(monkeypatch):
     """With nearest-neighbour enlargement in place of the network, every HQ pixel must repeat its LQ pixel."""
     photo = to_levels(recipe.image((60, 70, 3), 2))
     restore = self_ensemble(monkeypatch, nearest, {})
-    for found in restore(photo, [face(10.7, 5.2, 40.1, 44.9), face(-4, 30, 90, 80)]):
+    for found in restore(photo, [face(10.7, 5.2, 40.1, 44.9), face(-4, 30, 90, 80)], NAME):
         np.testing.assert_array_equal(found.hq[::4, ::4], found.lq)
         np.testing.assert_array_equal(found.hq[3::4, 3::4], found.lq)
 
@@ -183,7 +187,7 @@ def test_self_ensemble_is_registered(monkeypatch):
 def test_self_ensemble_is_the_mean_of_eight_views(monkeypatch, tiny_sr):
     photo = to_levels(recipe.image((24, 30, 3), 2))
     resolver = SuperResolver()
-    (found,) = self_ensemble(monkeypatch, resolver, tiny_sr)(photo, [face(0, 0, 29, 23)])
+    (found,) = self_ensemble(monkeypatch, resolver, tiny_sr)(photo, [face(0, 0, 29, 23)], NAME)
     rgb = photo.astype(np.float32) / 255
     views = []
     for turns in range(4):

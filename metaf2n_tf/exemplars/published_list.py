@@ -1,0 +1,98 @@
+"""The published test of ASFFNet (`main_test.py`): a list of aligned faces with their exemplars, restored one by one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from metaf2n_tf import cli, runtime
+from metaf2n_tf.data import files, images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.exemplars.guidance import choose_optimal
+from metaf2n_tf.exemplars.guided import GuidedNetwork
+from metaf2n_tf.exemplars.landmarks import Landmarker, read_landmarks
+from metaf2n_tf.exemplars.library import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
+from metaf2n_tf.faces.choose import find_weights
+from metaf2n_tf.photos import process_all
+
+
+@dataclass(frozen=True)
+class Line:
+    """lq: an aligned face; exemplars: folder of the person's; landmarks: folder of a `NAME.png.txt` for each."""
+
+    lq: Path
+    exemplars: Path
+    landmarks: Path
+
+
+def read_list(path: Path) -> list[Line]:
+    """The lines `LQ<TAB>EXEMPLARS<TAB>LANDMARKS` of a list; paths are relative to the working directory, as published.
+
+    Raises:
+      UserError: no such file, another form, no lines, or two faces whose results would have one name.
+    """
+    try:
+        rows = [line.strip().split("\t") for line in path.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(f"--img_list {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--img_list {path}: not a text file") from None
+    if not rows or any(len(row) != 3 for row in rows):
+        raise UserError(f"--img_list {path}: expected lines 'LQ FACE<TAB>EXEMPLARS<TAB>LANDMARKS OF THE EXEMPLARS'")
+    lines = [Line(*map(Path, row)) for row in rows]
+    names: dict[str, Path] = {}
+    for line in lines:
+        if names.setdefault(line.lq.stem, line.lq) is not line.lq:
+            raise UserError(f"--img_list {path}: {line.lq} and {names[line.lq.stem]} would give results of one name")
+    return lines
+
+
+def read_square(path: Path) -> np.ndarray:
+    """An aligned face, uint8 (512, 512, 3); a smaller one is enlarged, as published.
+
+    Raises:
+      UserError: unreadable, or of another size: the published network's mask has 512 x 512 pixels.
+    """
+    rgb = enlarged_as_published(images.read_rgb8(path))
+    if rgb.shape[:2] != (SIZE, SIZE):
+        raise UserError(f"{path}: {rgb.shape[1]}x{rgb.shape[0]}; aligned faces of at most {SIZE}x{SIZE} are expected")
+    return rgb
+
+
+def _exemplar(line: Line, landmarks: np.ndarray) -> Exemplar:
+    """The one that suits best among those with a landmark file; only it is decoded."""
+    found = sorted(line.landmarks.glob(f"*{LANDMARK_SUFFIX}")) if line.landmarks.is_dir() else []
+    if not found:
+        raise UserError(f"{line.landmarks}: no landmark files there (NAME.png{LANDMARK_SUFFIX}, 68 lines 'x y')")
+    candidates = [read_landmarks(file) for file in found]
+    best = choose_optimal(landmarks, candidates)
+    picture = line.exemplars / found[best].stem
+    return Exemplar(picture, read_square(picture), candidates[best])
+
+
+def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
+    """Write, for every line of the list, `NAME.png` with LQ face, exemplar and restored face side by side.
+
+    The landmarks of an LQ face come from `NAME.png.txt` or `NAME.txt` beside it where there is one, else from the face
+    mesh. Returns the exit code.
+    """
+    lines = {line.lq: line for line in read_list(img_list)}
+    runtime.select_device(gpu)
+    try:
+        network = GuidedNetwork(find_weights("asffnet"))
+    except UserError as error:
+        raise UserError(f"asffnet: {error}") from None
+    landmarker = Landmarker(find_weights("face-mesh", fetched=True))
+    files.make_folder(out_path)
+
+    def process(lq: Path) -> dict:
+        square, written = read_square(lq), landmark_file(lq)
+        landmarks = read_landmarks(written) if written else landmarker(square)
+        if landmarks is None:
+            raise UserError(f"{lq}: no landmarks found in it. Remedy: a landmark file {lq.name}.txt beside it")
+        exemplar = _exemplar(lines[lq], landmarks)
+        restored = network(square, landmarks, exemplar)
+        images.write_rgb8(out_path / f"{lq.stem}.png", np.hstack([square, exemplar.rgb, restored]))
+        return {"exemplar": exemplar.file.name}
+
+    return cli.SOME_FAILED if process_all(list(lines), process) else cli.OK

@@ -1,0 +1,80 @@
+"""ASFFNet as a restorer of aligned faces, with narrow recipe weights."""
+
+from pathlib import Path
+
+import exemplar_samples as samples
+import numpy as np
+import pytest
+import tensorflow as tf
+from asffnet_weights import tiny_asffnet_state_dict, to_params
+from torch_file import write_pth
+
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.exemplars.guidance import point_mask
+from metaf2n_tf.exemplars.guided import GuidedNetwork, GuidedRestorer, choose_exemplar
+from metaf2n_tf.exemplars.library import Exemplar
+from metaf2n_tf.exemplars.warp import mls_grid
+from metaf2n_tf.networks import asffnet
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("asffnet") / "ASFFNet512.pth"
+    write_pth(path, tiny_asffnet_state_dict())
+    return path
+
+
+@pytest.fixture(scope="module")
+def exemplars():
+    return [Exemplar(Path(name), samples.aligned(name), samples.reference(name)) for name in samples.NAMES]
+
+
+def test_the_network_sees_face_exemplar_mask_and_warp(weights, exemplars):
+    face, other = exemplars
+    landmarks = face.landmarks + np.random.default_rng(2).normal(0, 3, (68, 2))
+    restored = GuidedNetwork(weights)(face.rgb, landmarks, other)
+    lq, ref = (tf.constant(np.float32(one.rgb[None]) / 127.5 - 1) for one in (face, other))
+    mask, grid = (tf.constant(part[None]) for part in (point_mask(landmarks), mls_grid(landmarks, other.landmarks)))
+    levels = asffnet.forward(to_params(tiny_asffnet_state_dict()), lq, ref, mask, grid).numpy()[0] * 127.5 + 127.5
+    assert restored.dtype == np.uint8
+    assert levels.std() > 1
+    assert np.abs(restored - levels).max() <= 0.5 + 1e-2  # rounded
+    assert (restored != GuidedNetwork(weights)(face.rgb, landmarks, face)).any()
+
+
+def test_the_exemplar_of_the_same_pose_and_mouth_is_chosen(exemplars):
+    turn = np.array([[0.8, 0.1], [-0.2, 0.9]])
+    for one in exemplars:
+        assert choose_exemplar(one.landmarks @ turn + 30, exemplars) is one
+
+
+def test_faces_of_nobody_or_without_landmarks_are_left_out_and_named(weights, exemplars, capsys):
+    class Library:
+        def person_of(self, photo, index, alone):
+            assert not alone
+            return {4: "ann", 5: None, 6: "ann"}[index]
+
+        def exemplars(self, person):
+            assert person == "ann"
+            return exemplars
+
+    found = iter([exemplars[0].landmarks, None])
+    restore = GuidedRestorer(weights, lambda square: next(found), Library())
+    squares = np.stack([exemplars[0].rgb] * 3)
+    restored = restore(squares, Path("trip/a.png"), [4, 5, 6])
+    assert [square is None for square in restored] == [False, True, True]
+    np.testing.assert_array_equal(restored[0], GuidedNetwork(weights)(squares[0], exemplars[0].landmarks, exemplars[0]))
+    log = capsys.readouterr().err
+    assert "trip/a.png: left out face 5: nothing says whose. Remedy: --exemplar_map\n" in log
+    assert "trip/a.png: left out face 6: no landmarks are found there\n" in log
+
+
+def test_weights_that_give_no_picture_are_refused(tmp_path, exemplars):
+    state = tiny_asffnet_state_dict()
+    state["UpModel.9.weight_orig"] *= np.float32(1e-30)
+    state = {
+        name: value * np.float32(1e30) if name == "LQ_Model.conv1.0.bias" else value for name, value in state.items()
+    }
+    write_pth(tmp_path / "a.pth", state)
+    with pytest.raises(UserError, match="not finite"):
+        GuidedNetwork(tmp_path / "a.pth")(exemplars[0].rgb, exemplars[0].landmarks, exemplars[1])
