@@ -1,6 +1,7 @@
 """Training sets from folders of pictures (MetaF2N's scripts/generate_tfrecord.py), or a look at sets that are there.
 
 python scripts/generate_tfrecord.py --background_input DF2K --face_input ffhq/images256x256 --output_dir datasets
+python scripts/generate_tfrecord.py --face_input celeba/train/HR --parsing_dir celeba/train/parsing --face_size 128
 python scripts/generate_tfrecord.py --verify datasets/back400.tfrecord --verify datasets/whole_face.tfrecord
 """
 
@@ -13,6 +14,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metaf2n_tf import cli, runtime
+from metaf2n_tf.errors import UserError
 
 flags.DEFINE_multi_string("background_input", [], "Folder, glob or file of background pictures; may be repeated.")
 flags.DEFINE_multi_string("face_input", [], "Folder, glob or file of whole faces; may be repeated.")
@@ -20,6 +22,7 @@ flags.DEFINE_string("output_dir", "./datasets", "Folder for back400.tfrecord and
 flags.DEFINE_integer("background_size", 400, "Side of the background crops.", lower_bound=8)
 flags.DEFINE_integer("stride", 200, "Pixels from one background crop to the next.", lower_bound=1)
 flags.DEFINE_integer("face_size", 256, "Side of the faces; larger ones are resized to it.", lower_bound=8)
+flags.DEFINE_string("parsing_dir", None, "Folder of the faces' parsing maps, of the same names; for train_kdfsrnet.py.")
 flags.DEFINE_float(
     "min_gradient", None, "Leave out background crops whose log mean squared gradient is below this, like -6."
 )
@@ -44,11 +47,14 @@ def main(args: flags.FlagValues) -> int:
     from metaf2n_tf.data.tfrecords import generate
     from metaf2n_tf.data.tfrecords.squares import Cutting
 
+    if args.parsing_dir and not args.face_input:
+        raise UserError("--parsing_dir: give the faces with --face_input, too")
     output_dir = Path(args.output_dir)
     backgrounds = Cutting(args.background_size, args.stride, args.min_gradient, args.multiscale)
+    faces = Cutting(args.face_size, parsing_dir=args.parsing_dir)
     requests = [
         generate.Request(output_dir / f"back{args.background_size}.tfrecord", args.background_input, backgrounds),
-        generate.Request(output_dir / "whole_face.tfrecord", args.face_input, Cutting(args.face_size)),
+        generate.Request(output_dir / "whole_face.tfrecord", args.face_input, faces),
     ]
     options = generate.Options(
         num_shards=args.num_shards,

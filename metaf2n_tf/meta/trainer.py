@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.restore_batch import make_restorer
+from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
@@ -28,6 +28,7 @@ from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.meta.watch import Watch
 from metaf2n_tf.metrics.lpips import load_lpips
 from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import load_weights
 
@@ -60,9 +61,10 @@ def _need(name: str, path: str, remedy: str) -> None:
 
 def _restorer(settings: Settings, side: int) -> BatchRestorer:
     try:
-        return make_restorer(settings.RESTORER, side, lambda: load_weights(settings.SR_WEIGHTS).sr)
+        exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
+        return make_restorer(settings.RESTORER, side, Needs(lambda: load_weights(settings.SR_WEIGHTS).sr, exemplars))
     except UserError as error:
-        reason = str(error).replace("--restorer ", "RESTORER = ", 1)
+        reason = str(error).replace("--restorer ", "RESTORER = ", 1).replace("--exemplar_dir", "EXEMPLAR_DIR")
         raise UserError(f"{reason}; or --set RESTORER=self_ensemble") from None
 
 
@@ -120,24 +122,6 @@ def _save_settings(settings: Mapping[str, object], place: Path) -> None:
         if name in before and before[name] != value:
             say(f"{name} was {before[name]!r} up to here and is {value!r} now")
     files.write_bytes(file, (json.dumps(settings, indent=1) + "\n").encode())
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them; a second Ctrl-C interrupts at once."""
-    received: list[int] = []
-
-    def handle(number: int, _: object) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -253,7 +237,7 @@ class Trainer:
                 if not self._saved:
                     self._save()
             watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
-            with self._batches() as batches, watch or contextlib.nullcontext(), _stop_signals() as signals:
+            with self._batches() as batches, watch or contextlib.nullcontext(), stop_signals() as signals:
                 return self._loop(batches, watch, signals)
 
     def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int:

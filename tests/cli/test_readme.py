@@ -79,6 +79,7 @@ def test_the_examples_on_arrays_run(root, tmp_path, monkeypatch, golden_mask, sa
         "scripts/fine_tune_experiment.py",
         "scripts/generate_tfrecord.py",
         "scripts/preview_meta_batch.py",
+        "scripts/train_kdfsrnet.py",
     ],
 )
 def test_every_flag_is_in_the_tables(root, script):

@@ -89,7 +89,9 @@ def write_set(
             reason = (str(error).strip().splitlines() or [""])[0]
             raise UserError(f"--runner {runner}: {type(error).__name__}: {reason}") from None
         found = _read_problems(Path(scratch))
-    record_bytes = encode.encode_records([np.empty((wanted.cutting.size,) * 2 + (3,), np.uint8)]).nbytes
+    record_bytes = encode.encode_records(
+        [np.empty((wanted.cutting.size,) * 2 + (wanted.cutting.channels,), np.uint8)]
+    ).nbytes
     paths = [Path(path) for path in shards.shard_paths(str(tfrecord), wanted.num_shards)]
     wanted.shards = [_describe(path, record_bytes) for path in paths]
     wanted.shards[0].too_small, wanted.shards[0].unusable = found["too_small"], found["unusable"]

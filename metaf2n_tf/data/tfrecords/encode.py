@@ -1,7 +1,8 @@
 """Squares to TFRecords, without TensorFlow: starting it takes longer than many a set, and it would hold threads up.
 
-A record is the serialized tf.train.Example of one feature, `label`, the square's raw bytes, between its length and
-its checksums: uint64 length, CRC of the length, content, CRC of the content, little-endian.
+A record is the serialized tf.train.Example of one feature, `label`, the square's raw bytes, or of two, `parsing` then
+being its parsing map's, between its length and its checksums: uint64 length, CRC of the length, content, CRC of the
+content, little-endian.
 """
 
 import functools
@@ -12,6 +13,8 @@ import google_crc32c
 import numpy as np
 
 FEATURE = "label"
+PARSING = "parsing"
+_CHANNELS = 3  # of a feature
 _LENGTH_BYTES, _CRC_BYTES = 8, 4
 FRAME_BYTES = _LENGTH_BYTES + 2 * _CRC_BYTES
 
@@ -27,16 +30,26 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 @functools.cache
-def _example_head(count: int) -> bytes:
-    """What stands before the raw bytes in an Example that holds so many of them."""
-    bytes_list = _field(1, bytes(count))
-    entry = _field(1, FEATURE.encode()) + _field(2, _field(1, bytes_list))
-    return _field(1, _field(1, entry))[:-count]
+def _example_heads(count: int, features: int) -> tuple[bytes, ...]:
+    """What stands before the raw bytes of each feature in an Example of features that hold so many of them each."""
+    heads = []
+    for name in (FEATURE, PARSING)[:features]:
+        bytes_list = _field(1, bytes(count))
+        entry = _field(1, name.encode()) + _field(2, _field(1, bytes_list))
+        heads.append(_field(1, entry)[:-count])
+    length = sum(len(head) + count for head in heads)
+    return _field(1, bytes(length))[:-length] + heads[0], *heads[1:]
+
+
+def _features(square: np.ndarray) -> list[np.ndarray]:
+    return [square[..., first : first + _CHANNELS] for first in range(0, square.shape[2], _CHANNELS)]
 
 
 def encode_example(square: np.ndarray) -> bytes:
-    """The serialized tf.train.Example of a uint8 (S, S, 3) square."""
-    return _example_head(square.nbytes) + square.tobytes()
+    """The serialized tf.train.Example of a uint8 (S, S, 3) square, or (S, S, 6) with its parsing map behind it."""
+    features = _features(square)
+    heads = _example_heads(features[0].size, len(features))
+    return b"".join(head + feature.tobytes() for head, feature in zip(heads, features, strict=True))
 
 
 def _masked_crc(content: bytes | np.ndarray) -> bytes:
@@ -48,18 +61,24 @@ def encode_records(squares: Sequence[np.ndarray]) -> np.ndarray:
     """Whole records, to be written one after the other.
 
     Args:
-      squares: at least one, uint8 (S, S, 3).
+      squares: at least one, uint8 (S, S, 3), or (S, S, 6) with their parsing maps behind them.
 
     Returns:
       uint8 (N, bytes of a record).
     """
-    head = _example_head(squares[0].nbytes)
-    length = struct.pack("<Q", len(head) + squares[0].nbytes)
-    front = length + _masked_crc(length) + head
-    records = np.empty((len(squares), len(front) + squares[0].nbytes + _CRC_BYTES), np.uint8)
-    records[:, : len(front)] = np.frombuffer(front, np.uint8)
+    one = _features(squares[0])[0]
+    heads = _example_heads(one.size, squares[0].shape[2] // _CHANNELS)
+    content_bytes = sum(map(len, heads)) + squares[0].nbytes
+    length = struct.pack("<Q", content_bytes)
+    records = np.empty((len(squares), FRAME_BYTES + content_bytes), np.uint8)
+    places, end = [], 0
+    for head in (length + _masked_crc(length) + heads[0], *heads[1:]):
+        start, end = end + len(head), end + len(head) + one.size
+        records[:, start - len(head) : start] = np.frombuffer(head, np.uint8)
+        places.append(slice(start, end))
     for record, square in zip(records, squares, strict=True):
-        record[len(front) : -_CRC_BYTES].reshape(square.shape)[...] = square
+        for place, feature in zip(places, _features(square), strict=True):
+            record[place].reshape(feature.shape)[...] = feature
         content = record[_LENGTH_BYTES + _CRC_BYTES : -_CRC_BYTES]
         record[-_CRC_BYTES:] = np.frombuffer(_masked_crc(content), np.uint8)
     return records

@@ -11,7 +11,7 @@ from metaf2n_tf.cli import OK, SOME_FAILED, say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
 from metaf2n_tf.data.tfrecords.manifest import Manifest
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.squares import Cutting, parsing_map
 from metaf2n_tf.errors import UserError
 
 _NAMED = 20  # pictures of each kind of problem that are named on the terminal; the manifest names them all
@@ -60,12 +60,27 @@ class _Plan:
         ]
 
 
+def _parsing_maps(pictures: Sequence[str], parsing_dir: str) -> list[str]:
+    """Those that are there; a face without one is reported when its turn comes."""
+    if not Path(parsing_dir).is_dir():
+        raise UserError(f"--parsing_dir {parsing_dir}: no such folder")
+    owners = {}
+    for picture in pictures:
+        other = owners.setdefault(Path(picture).stem, picture)
+        if other != picture:
+            raise UserError(f"--parsing_dir {parsing_dir}: {other} and {picture} would share a parsing map")
+    places = [parsing_map(picture, parsing_dir) for picture in pictures]
+    return [str(place) for place in places if place.is_file()]
+
+
 def _plan(request: Request, options: Options) -> _Plan:
     """What is to be done, and what of it is done. Raises a UserError where another set lies in the way."""
     pictures = sources.list_pictures(request.inputs, options.limit)
     if options.num_shards > len(pictures):
         raise UserError(f"--num_shards {options.num_shards}: more than there are pictures ({len(pictures)})")
-    described = {"inputs": list(request.inputs), "pictures": len(pictures), "sha256": sources.digest(pictures)}
+    parsing_dir = request.cutting.parsing_dir
+    read = [*pictures, *(_parsing_maps(pictures, parsing_dir) if parsing_dir else ())]
+    described = {"inputs": list(request.inputs), "pictures": len(pictures), "sha256": sources.digest(read)}
     plan = _Plan(request, pictures, Manifest(request.cutting, described, options.num_shards))
     if options.overwrite:
         return plan

@@ -68,7 +68,7 @@ def write(tfrecord: Path, manifest: Manifest) -> None:
         "complete": manifest.complete,
         "count": manifest.count,
         "shape": [size, size, 3],
-        "feature": "label: raw uint8 RGB, row by row",
+        "feature": "label: raw uint8 RGB, row by row" + ("; parsing: the same" if manifest.cutting.parsing_dir else ""),
         "sources": manifest.sources,
         "settings": dataclasses.asdict(manifest.cutting) | {"num_shards": manifest.num_shards},
         "shards": [dataclasses.asdict(shard) for shard in manifest.shards],

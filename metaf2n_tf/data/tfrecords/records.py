@@ -1,5 +1,7 @@
 """Sets in the published TFRecord format: one feature, `label`, the raw bytes of a uint8 RGB square, row by row.
 
+Sets of faces may have another one, `parsing`, the same of the face's parsing map.
+
 All records of a set are of one length, so the place of any of them is known without an index: sets are read in any
 order, from any position, and by TensorFlow's own reader, which checks every record's CRC.
 """
@@ -12,18 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.data.tfrecords.encode import FEATURE, FRAME_BYTES
+from metaf2n_tf.data.tfrecords.encode import FEATURE, FRAME_BYTES, PARSING
 from metaf2n_tf.data.tfrecords.shards import shard_paths, split_name
 from metaf2n_tf.errors import UserError
 
-_FEATURES = {FEATURE: tf.io.FixedLenFeature([], tf.string)}
+_FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in (FEATURE, PARSING)}
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
 
 
-def decode(examples: tf.Tensor, side: int) -> tf.Tensor:
+def decode(examples: tf.Tensor, side: int, feature: str = FEATURE) -> tf.Tensor:
     """Serialized examples, strings (N,), to uint8 (N, side, side, 3)."""
-    labels = tf.io.parse_example(examples, _FEATURES)[FEATURE]
-    return tf.reshape(tf.io.decode_raw(labels, tf.uint8), [-1, side, side, 3])
+    squares = tf.io.parse_example(examples, {feature: _FEATURES[feature]})[feature]
+    return tf.reshape(tf.io.decode_raw(squares, tf.uint8), [-1, side, side, 3])
 
 
 def find_shards(path: str) -> list[str]:
@@ -63,15 +65,18 @@ class RecordSet:
         """Number of records."""
         return sum(self.counts)
 
-    def read(self, positions: tf.data.Dataset, parallel_calls: int = tf.data.AUTOTUNE) -> tf.data.Dataset:
+    def read(
+        self, positions: tf.data.Dataset, parallel_calls: int = tf.data.AUTOTUNE, parsing: bool = False
+    ) -> tf.data.Dataset:
         """Read squares.
 
         Args:
           positions: int64 scalars below `count`, in any order.
           parallel_calls: records read at a time; the order does not depend on it.
+          parsing: the parsing maps, too.
 
         Returns:
-          Dataset of uint8 (side, side, 3).
+          Dataset of uint8 (side, side, 3), or (side, side, 6) with the parsing map behind the face.
 
         Raises:
           tf.errors.DataLossError: while it is iterated: a record is damaged.
@@ -88,7 +93,9 @@ class RecordSet:
                 byte_offsets=((position - starts[shard]) * self.record_bytes)[None],
             )
             record = tf.data.experimental.from_variant(source, tf.TensorSpec((), tf.string)).take(1)
-            return decode(record.get_single_element()[None], self.side)[0]
+            examples = record.get_single_element()[None]
+            features = (FEATURE, PARSING) if parsing else (FEATURE,)
+            return tf.concat([decode(examples, self.side, feature)[0] for feature in features], axis=-1)
 
         return positions.map(read_one, parallel_calls, deterministic=True)
 
@@ -112,7 +119,7 @@ def _open_shard(shard: str) -> tuple[int, int]:
 def _read_side(shard: str) -> int:
     try:
         example = next(iter(tf.data.TFRecordDataset(shard).take(1)))
-        label = tf.io.parse_single_example(example, _FEATURES)[FEATURE].numpy()
+        label = tf.io.parse_single_example(example, {FEATURE: _FEATURES[FEATURE]})[FEATURE].numpy()
     except tf.errors.DataLossError:
         raise UserError(f"{shard}: its first record is damaged") from None
     except tf.errors.InvalidArgumentError:

@@ -19,13 +19,20 @@ class Cutting:
     """How squares are cut.
 
     size: their side in pixels; stride: pixels from one crop to the next, 0 for whole pictures; min_gradient: least
-    `log_gradient` of a crop, None for all of them; multiscale: also crops of smaller copies.
+    `log_gradient` of a crop, None for all of them; multiscale: also crops of smaller copies; parsing_dir: of whole
+    pictures, where the parsing map of each lies.
     """
 
     size: int
     stride: int = 0
     min_gradient: float | None = None
     multiscale: bool = False
+    parsing_dir: str | None = None
+
+    @property
+    def channels(self) -> int:
+        """Of a square: a parsing map lies behind its face."""
+        return 6 if self.parsing_dir else 3
 
 
 class TooSmall(UserError):
@@ -62,6 +69,23 @@ def _resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.LANCZOS))
 
 
+def parsing_map(picture: str | Path, parsing_dir: str) -> Path:
+    """Where the parsing map of a face lies, if there is one: of its name, as `.png` or with the face's own ending."""
+    name = Path(picture).name
+    place = Path(parsing_dir, name).with_suffix(".png")
+    return place if place.is_file() else place.with_name(name)
+
+
+def _read_parsing_map(picture: Path, cutting: Cutting) -> np.ndarray:
+    path = parsing_map(picture, cutting.parsing_dir)
+    if not path.is_file():
+        raise UserError(f"{picture}: no parsing map {path.with_suffix('.png')}")
+    rgb = read_rgb8(path)
+    if rgb.shape[0] != rgb.shape[1]:
+        raise UserError(f"{path}: {rgb.shape[1]}x{rgb.shape[0]} pixels, where a parsing map is to be square")
+    return np.asarray(Image.fromarray(rgb).resize((cutting.size,) * 2, Image.NEAREST))  # its colours are labels
+
+
 def _cut_crops(rgb: np.ndarray, cutting: Cutting) -> Iterator[np.ndarray]:
     for y, x in crop_positions(*rgb.shape[:2], cutting.size, cutting.stride):
         square = rgb[y : y + cutting.size, x : x + cutting.size]
@@ -72,11 +96,12 @@ def _cut_crops(rgb: np.ndarray, cutting: Cutting) -> Iterator[np.ndarray]:
 def cut_squares(path: Path, cutting: Cutting) -> Iterator[np.ndarray]:
     """The squares of one picture, uint8 (size, size, 3) RGB: of the picture, then of its smaller copies.
 
-    A whole picture that is larger than the squares is resized (Lanczos).
+    A whole picture that is larger than the squares is resized (Lanczos). With a parsing map, resized to them by nearest
+    neighbour, they are (size, size, 6).
 
     Raises:
       TooSmall: a side of it is shorter than the squares.
-      UserError: it cannot be read, or is to be taken whole and is not square.
+      UserError: it cannot be read, is to be taken whole and is not square, or has no usable parsing map.
     """
     rgb = read_rgb8(path)
     height, width = rgb.shape[:2]
@@ -85,7 +110,8 @@ def cut_squares(path: Path, cutting: Cutting) -> Iterator[np.ndarray]:
     if not cutting.stride:
         if height != width:
             raise UserError(f"{path}: {width}x{height} pixels, where a face is to be square")
-        yield rgb if height == cutting.size else _resize(rgb, cutting.size, cutting.size)
+        square = rgb if height == cutting.size else _resize(rgb, cutting.size, cutting.size)
+        yield np.dstack([square, _read_parsing_map(path, cutting)]) if cutting.parsing_dir else square
         return
     yield from _cut_crops(rgb, cutting)
     for size in scaled_sizes(height, width) if cutting.multiscale else ():
