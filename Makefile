@@ -1,61 +1,76 @@
-# Everything runs in .venv, which is made and filled on first use.
+# Everything runs in .venv, which is made and filled on first use. With STACK=tf215, which needs Python 3.10 or 3.11, in
+# .venv-tf215: TensorFlow 2.15 with tensorflow-addons. TESTS=tests/faces, say, is what `make test` runs instead of all.
+STACK :=
+TESTS :=
 PYTHON ?= python3
-RUN := .venv/bin/python
+VENV := .venv$(STACK:%=-%)
+REQUIREMENTS := requirements$(STACK:%=-%).txt
+RUN := $(VENV)/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
 LPIPS := weights/lpips-alex.npz
 NIQE := weights/niqe_pris_params.npz
+FACE_MESH := weights/face_landmark.tflite
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
 
-.PHONY: demo train-demo test test-slow lint bench bench-faces bench-data bench-meta bench-metrics bench-portable clean
+.PHONY: demo train-demo kdfsrnet-demo test test-slow lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
 
-demo: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
+demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
 
-train-demo: .venv/installed $(LPIPS)  ## a small meta-training, and what one inner step is worth after it
+train-demo: $(VENV)/installed $(LPIPS)  ## a small meta-training, and what one inner step is worth after it
 	$(RUN) scripts/train_demo.py
 
-test: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the tests, under 12 minutes
-	$(RUN) -m pytest -n 2 --dist loadfile
+kdfsrnet-demo: $(VENV)/installed $(FACE_MESH)  ## a small training of KDFSRNet's student, with its teacher and without
+	$(RUN) scripts/kdfsrnet_demo.py
 
-test-slow: .venv/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the full-size checks too
+test: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the tests, under 12 minutes
+	$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
+
+test-slow: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
-lint: .venv/installed
+lint: $(VENV)/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-bench: .venv/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
+bench: $(VENV)/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 	$(RUN) benchmarks/inference.py --large
 
-bench-faces: .venv/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
+bench-faces: $(VENV)/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
 	$(RUN) benchmarks/faces.py --torch_python $(TORCH_PYTHON)
 
-bench-data: .venv/installed $(WEIGHTS)  ## training data beside NumPy, OpenCV and the published way of writing
+bench-kdfsrnet: $(VENV)/installed  ## KDFSRNet and its training step beside PyTorch, which TORCH_PYTHON must have
+	$(RUN) benchmarks/kdfsrnet.py --torch_python $(TORCH_PYTHON)
+
+bench-data: $(VENV)/installed $(WEIGHTS)  ## training data beside NumPy, OpenCV and the published way of writing
 	$(RUN) benchmarks/data.py
 
-bench-meta: .venv/installed $(WEIGHTS) $(LPIPS)  ## the meta-step beside the published way
+bench-meta: $(VENV)/installed $(WEIGHTS) $(LPIPS)  ## the meta-step beside the published way
 	$(RUN) benchmarks/meta_step.py
 
-bench-portable: .venv/installed  ## both steps as StableHLO, run by JAX, which JAX_PYTHON must have
+bench-portable: $(VENV)/installed  ## both steps as StableHLO, run by JAX, which JAX_PYTHON must have
 	$(RUN) benchmarks/portable_step.py --output results/portable --blocks 2 --width 16 --jax_python $(JAX_PYTHON)
 
-bench-metrics: .venv/installed $(LPIPS) $(NIQE)  ## the metrics beside the published code, which TORCH_PYTHON must have
+bench-metrics: $(VENV)/installed $(LPIPS) $(NIQE)  ## the metrics beside the published code, which TORCH_PYTHON must have
 	$(RUN) benchmarks/metrics.py --torch_python $(TORCH_PYTHON)
 
-$(NIQE): | .venv/installed
+$(FACE_MESH): | $(VENV)/installed
+	$(RUN) scripts/download_weights.py face-mesh
+
+$(NIQE): | $(VENV)/installed
 	$(RUN) scripts/download_weights.py niqe
 
-$(LPIPS): | .venv/installed
+$(LPIPS): | $(VENV)/installed
 	$(RUN) scripts/download_weights.py lpips-alex
 
-$(WEIGHTS): | .venv/installed
+$(WEIGHTS): | $(VENV)/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus
 
-.venv/installed: requirements.txt requirements-dev.txt
-	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/installed: $(REQUIREMENTS) requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) -r requirements-dev.txt
 	touch $@
 
 clean:
-	rm -rf .venv results
+	rm -rf .venv .venv-tf215 results

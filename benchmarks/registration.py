@@ -56,7 +56,7 @@ def main() -> None:
     print(f"{'task_lr':>8}{'crops':>12}" + "".join(f"{f'{n} steps':>18}" for n in STEPS))
     for rate in RATES:
         for crops in ("registered", "published"):
-            found = restore_aligned(ground_truth, SIZE, crops == "published")(lq, faces, Path())
+            found = restore_aligned(ground_truth, SIZE, crops == "published")(lq, faces, None)
             pairs = [(item.lq, item.hq) for item in found]
             adaptation = adapter.adapt(*sample_patches(pairs, 64, 16, np.random.default_rng(0)), rate)
             row = f"{rate:8g}{crops:>12}"

@@ -31,7 +31,7 @@ from metaf2n_tf.distillation.faces import make_lq  # noqa: E402
 from metaf2n_tf.distillation.losses import LAST_EPOCH  # noqa: E402
 from metaf2n_tf.distillation.settings import NO_TEACHER, Settings  # noqa: E402
 from metaf2n_tf.distillation.trainer import CROP, Scores, Trainer  # noqa: E402
-from metaf2n_tf.exemplars.landmarks import Landmarker  # noqa: E402
+from metaf2n_tf.faces.exemplars.landmarks import Landmarker  # noqa: E402
 from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
 from metaf2n_tf.metrics.ssim import ssim_y  # noqa: E402
 

@@ -25,7 +25,7 @@ flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the f
 def main(args: flags.FlagValues) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
-    from metaf2n_tf.exemplars import published_list
+    from metaf2n_tf.faces.exemplars import published_list
 
     return published_list.run(Path(args.img_list), Path(args.out_path), args.gpu)
 

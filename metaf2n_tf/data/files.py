@@ -40,6 +40,23 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def read_lines(path: Path, flag: str = "") -> list[str]:
+    """The lines of a text file in UTF-8, with or without a byte order mark.
+
+    Args:
+      flag: what stands before its name in messages.
+
+    Raises:
+      UserError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{flag}{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{flag}{path}: not a text file in UTF-8") from None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole.
 

@@ -57,8 +57,8 @@ def choose(
     Raises:
       UserError: no such name, or its weights are not there.
     """
-    key, _, path = (name or "").partition(":")
-    if name is not None and key not in table:
+    key, colon, path = (name or "").partition(":")
+    if name is not None and (key not in table or (colon and not path)):
         raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
     if path:
         if table[key].weights is None:

@@ -15,6 +15,7 @@ from metaf2n_tf.faces.cut import select_faces
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
+from metaf2n_tf.faces.source import Source
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.weights.load import load_weights
 
@@ -80,8 +81,8 @@ class FaceFinder:
         used = select_faces(used, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
         return used, [face for face in found if face not in used]
 
-    def restore(self, rgb: np.ndarray, faces: list[Face], photo: Path) -> list[RestoredFace]:
-        """Restore faces that `find` found in the photo of this name, as far as the restorer can."""
+    def restore(self, rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:
+        """Restore faces that `find` found in a photo, as far as the restorer can."""
         return self._restore(rgb, faces, photo)
 
 
@@ -105,10 +106,12 @@ class Options:
     gpu: str | None
 
 
-def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: Path) -> folder.Pictures:
-    """Everything that is written of one photo."""
+def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: Path) -> tuple[folder.Pictures, int]:
+    """Everything that is written of one photo, and how many of its faces could not be restored."""
     used, others = find_faces.find(rgb)
-    found = find_faces.restore(rgb, used, name)
+    found = find_faces.restore(rgb, used, Source(name, len(used) + len(others)))
+    restored = [item.face for item in found]
+    left_out = [face for face in used if face not in restored]
     pictures = {
         folder.HQ: {item.face.index: item.hq for item in found},
         folder.LQ: {item.face.index: item.lq for item in found},
@@ -117,8 +120,8 @@ def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: P
         pictures[folder.ALIGNED_LQ] = {item.face.index: item.aligned[0] for item in found}
         pictures[folder.ALIGNED_HQ] = {item.face.index: item.aligned[1] for item in found}
     if options.preview:
-        pictures[folder.PREVIEW] = {None: draw_faces(rgb, used, others)}
-    return pictures
+        pictures[folder.PREVIEW] = {None: draw_faces(rgb, restored, others + left_out)}
+    return pictures, len(left_out)
 
 
 def run(options: Options) -> int:
@@ -141,17 +144,21 @@ def run(options: Options) -> int:
     for side in (folder.LQ, folder.HQ):
         files.make_folder(options.output_dir / side)
     counts: dict[Path, int] = {}
+    left_out: dict[Path, int] = {}
 
     def process(photo: Path) -> dict:
         name = photo.relative_to(options.input_dir)
-        pictures = _pictures(options, find_faces, images.read_rgb8(photo), name)
+        pictures, left_out[name] = _pictures(options, find_faces, images.read_rgb8(photo), name)
         folder.write_pictures(options.output_dir, name, pictures)
         counts[name] = len(pictures[folder.LQ])
         return {"faces": sum(counts.values())}
 
     failed = process_all(photos, process)
     cli.say(f"{sum(counts.values())} faces of {len(counts)} photos are in {options.output_dir}")
-    without = [name.as_posix() for name, count in counts.items() if count == 0]
+    some_left_out = [name for name, count in left_out.items() if count]
+    if some_left_out:
+        cli.say_names(f"{sum(left_out.values())} faces are left out in these photos", some_left_out)
+    without = [name.as_posix() for name, count in counts.items() if not count + left_out[name]]
     if without:
         cli.say(f"without a face ({len(without)}): {', '.join(without)}")
     return cli.SOME_FAILED if failed else cli.OK

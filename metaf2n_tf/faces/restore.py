@@ -11,19 +11,19 @@ import tensorflow as tf
 from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guided import GuidedRestorer
-from metaf2n_tf.exemplars.landmarks import Landmarker
-from metaf2n_tf.exemplars.library import SIZE, ExemplarReader, Library
 from metaf2n_tf.faces import align
-from metaf2n_tf.faces.choose import Choice, find_weights
+from metaf2n_tf.faces.choose import Choice
 from metaf2n_tf.faces.cut import cut_published, face_slices
 from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.faces.exemplars.guided import NOT_FINITE, GuidedRestorer
+from metaf2n_tf.faces.exemplars.library import SIZE, Library
+from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import gpen, kdfsrnet
 from metaf2n_tf.tiles import SuperResolver, times_scale
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 
 _CONTEXT = 16  # LQ pixels around a face that its super-resolution sees
-_KDFSRNET_SIZE = 256  # of the faces of METHOD's training; the network itself takes any
+_KDFSRNET_SIZE = 256  # of the faces of MetaF2N's training; the network itself takes any
 _GPU_BATCH = 4  # aligned faces at a time; on a CPU several at once are no faster, and take 0.7 GB more each
 
 
@@ -41,8 +41,8 @@ class RestoredFace:
     aligned: tuple[np.ndarray, np.ndarray] | None = None
 
 
-# uint8 (H, W, 3), its faces, and its name, relative to the folder of photos, in; those that could be restored out.
-Restorer = Callable[[np.ndarray, list[Face], Path], list[RestoredFace]]
+# uint8 (H, W, 3), its faces, and where they are from, in; those that could be restored out.
+Restorer = Callable[[np.ndarray, list[Face], Source], list[RestoredFace]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Setting:
 
     sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does;
     save_aligned: the aligned faces are wanted, too; exemplar_dir, exemplar_map: HQ photos of persons and who is who,
-    see `exemplars.library`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
+    see `faces.exemplars.library`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
     """
 
     sr: Callable[[], Mapping[str, np.ndarray]]
@@ -89,7 +89,7 @@ class AlignedNetwork:
             batch = slice(first, first + self._batch)
             levels = self._restore(self._params, tf.constant(squares[batch])).numpy()
             if not np.isfinite(levels).all():
-                raise UserError("the face restorer's output is not finite: its weights cannot be used")
+                raise UserError(NOT_FINITE)
             restored[batch] = levels
         return restored
 
@@ -126,7 +126,7 @@ def restore_aligned(
       published_crops: cut HQ faces as the published script does, 1.5 HQ pixels off their LQ faces.
     """
 
-    def restore(rgb: np.ndarray, faces: list[Face], _: Path) -> list[RestoredFace]:
+    def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
         if not faces:
             return []
         transforms = [align.fit_face(face.landmarks, size) for face in faces]
@@ -166,13 +166,12 @@ def _asffnet(weights: Path, setting: Setting) -> Restorer:
             "--restorer asffnet: needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, "
             "and its faces as --face_dir"
         )
-    landmarker = Landmarker(find_weights("face-mesh", fetched=True))
-    library = Library(setting.exemplar_dir, setting.exemplar_map, ExemplarReader(setting.find_faces, landmarker))
+    library = Library(setting.exemplar_dir, setting.exemplar_map)
     say(f"exemplars: of {', '.join(library.persons)}")
-    restorer = GuidedRestorer(weights, landmarker, library)
+    guided = GuidedRestorer(weights, library, setting.find_faces)
 
-    def restore(rgb: np.ndarray, faces: list[Face], photo: Path) -> list[RestoredFace]:
-        network = functools.partial(restorer, photo=photo, indices=[face.index for face in faces])
+    def restore(rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:
+        network = functools.partial(guided, photo=photo, indices=[face.index for face in faces])
         return restore_aligned(network, SIZE, setting.published_crops)(rgb, faces, photo)
 
     return restore
@@ -202,7 +201,7 @@ def _self_ensemble(setting: Setting) -> Restorer:
                 total = total + np.rot90(out[:, ::-1] if flip else out, -turns)
         return to_levels(total / 8)
 
-    def restore(rgb: np.ndarray, faces: list[Face], _: Path) -> list[RestoredFace]:
+    def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
         found = []
         for face in faces:
             rows, cols = face_slices(face, rgb.shape[:2])

@@ -1,7 +1,7 @@
 """Restorers of whole batches of aligned LQ faces, as functions of tensors: what meta-batches are made with."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,18 +9,16 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.cli import say
 from metaf2n_tf.data.meta_batches import BatchRestorer
 from metaf2n_tf.data.operations.resize import resize_to
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guided import GuidedNetwork, choose_exemplar
-from metaf2n_tf.exemplars.landmarks import Landmarker
-from metaf2n_tf.exemplars.library import SIZE, ExemplarReader, Library
-from metaf2n_tf.faces.choose import Choice, choose, find_weights
+from metaf2n_tf.faces.choose import Choice, choose
 from metaf2n_tf.faces.detect import DETECTORS, detect_faces
+from metaf2n_tf.faces.exemplars.guided import NOT_FINITE, GuidedRestorer
+from metaf2n_tf.faces.exemplars.library import SIZE, Exemplar, Library
 from metaf2n_tf.networks import gpen, kdfsrnet, rrdbnet
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
-
-_NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def restore_with_gpen(params: gpen.Params) -> BatchRestorer:
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
         images = (enlarge(lq) / 255.0 - 0.5) / 0.5
-        restored = tf.debugging.check_numerics(gpen.forward(params, images), _NOT_FINITE) * 0.5 + 0.5
+        restored = tf.debugging.check_numerics(gpen.forward(params, images), NOT_FINITE) * 0.5 + 0.5
         return tf.cast(tf.clip_by_value(restored, 0.0, 1.0) * 255.0, tf.uint8)
 
     return restore
@@ -58,30 +56,26 @@ def restore_with_kdfsrnet(params: kdfsrnet.Params) -> BatchRestorer:
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
         _, restored = kdfsrnet.forward(params, tf.cast(_to_levels(enlarge(lq)), tf.float32) / 255.0)
-        return _to_levels(tf.debugging.check_numerics(restored, _NOT_FINITE) * 255.0)
+        return _to_levels(tf.debugging.check_numerics(restored, NOT_FINITE) * 255.0)
 
     return restore
 
 
-def restore_with_exemplars(restore_one: GuidedNetwork, landmarker: Landmarker, library: Library) -> BatchRestorer:
+def restore_with_exemplars(guided: GuidedRestorer, exemplars: Sequence[Exemplar]) -> BatchRestorer:
     """ASFFNet (Li et al., 2020) at 512 pixels, with exemplars of the one person whose faces the records hold.
 
     Records are faces for certain, so the landmarks are taken however unsure the mesh is of them.
     """
-    exemplars = library.exemplars(library.persons[0])
 
     def restore_levels(lq: np.ndarray) -> np.ndarray:
-        restored = []
-        for square in lq:
-            square = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-            landmarks, _ = landmarker.find(square)
-            restored.append(restore_one(square, landmarks, choose_exemplar(landmarks, exemplars)))
-        return np.stack(restored)
+        squares = [cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC) for square in lq]
+        landmarks = [guided.landmarker.find(square)[0] for square in squares]
+        return np.stack([guided.network.levels(*face, exemplars) for face in zip(squares, landmarks, strict=True)])
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
         side = rrdbnet.SCALE * lq.shape[1]
-        levels = tf.numpy_function(restore_levels, [lq], tf.uint8, stateful=False)
-        levels = tf.ensure_shape(levels, [lq.shape[0], SIZE, SIZE, 3])
+        levels = tf.numpy_function(restore_levels, [lq], tf.float32, stateful=False)
+        levels = tf.debugging.check_numerics(tf.ensure_shape(levels, [lq.shape[0], SIZE, SIZE, 3]), NOT_FINITE)
         return _to_levels(tf.image.resize(levels, [side, side], "area"))
 
     return restore
@@ -103,16 +97,16 @@ def _kdfsrnet(weights: Path, side: int, _: Needs) -> BatchRestorer:
 def _asffnet(weights: Path, side: int, needs: Needs) -> BatchRestorer:
     if needs.exemplar_dir is None:
         raise UserError("--restorer asffnet: needs HQ photos of the person. Remedy: --exemplar_dir")
-    landmarker = Landmarker(find_weights("face-mesh", fetched=True))
-    detect = DETECTORS["mtcnn"].build()
-    reader = ExemplarReader(functools.partial(detect_faces, detect), landmarker)
-    library = Library(needs.exemplar_dir, None, reader)
+    library = Library(needs.exemplar_dir)
     if len(library.persons) > 1:
         raise UserError(
             f"--exemplar_dir {needs.exemplar_dir}: holds {len(library.persons)} persons, and TFRecords do not say "
             "whose faces they hold. Remedy: a set of one person's faces, with that person's photos"
         )
-    return restore_with_exemplars(GuidedNetwork(weights), landmarker, library)
+    guided = GuidedRestorer(weights, library, functools.partial(detect_faces, DETECTORS["mtcnn"].build()))
+    exemplars = guided.exemplars(library.persons[0])
+    say(f"{len(exemplars)} exemplars; faces are found in them by mtcnn where they have no landmarks")
+    return restore_with_exemplars(guided, exemplars)
 
 
 def _self_ensemble(side: int, needs: Needs) -> BatchRestorer:

@@ -226,8 +226,8 @@ def forward(params: Params, lq: tf.Tensor, ref: tf.Tensor, point_mask: tf.Tensor
       params: `{published name: float32 tensor}` with the shapes of `variable_shapes`.
       lq: float32 (N, H, W, 3), RGB in [-1, 1], the faces to restore; published for 512 x 512, H and W multiples of 4.
       ref: the same of the exemplars.
-      point_mask: float32 (N, H, W, 1), 1 around the landmarks of `lq` (`exemplars.guidance.point_mask`).
-      grid: float32 (N, H/4, W/4, 2), where the exemplar's features belong to those of `lq` (`exemplars.warp.mls_grid`).
+      point_mask: float32 (N, H, W, 1), 1 around the landmarks of `lq` (`guidance.point_mask`).
+      grid: float32 (N, H/4, W/4, 2), where the exemplar's features belong to those of `lq` (`warp.mls_grid`).
 
     Returns:
       float32 (N, H, W, 3), RGB in [-1, 1].

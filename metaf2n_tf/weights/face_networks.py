@@ -42,6 +42,8 @@ _RESIZER = re.compile(r"(down|up)([1-4])\.(?:\w+\.)+(weight|bias)")
 
 def _load_kdfsrnet(path: str | Path, what: kdfsrnet.Architecture) -> dict[str, np.ndarray]:
     prefix = tf1_checkpoint.resolve_prefix(Path(path))
+    if prefix is None and Path(path).is_dir():
+        raise UserError(f"{path}: no checkpoint in this folder")
     found = pth.read_state_dict(Path(path)) if prefix is None else tf1_checkpoint.read_checkpoint(prefix)
     place = {"down": "1", "up": "0"}
     found = {

@@ -15,7 +15,7 @@ from metaf2n_tf.weights.check import check_variables
 META_TRAINED = "meta-trained"
 PLAIN = "plain Real-ESRGAN"
 
-# METHOD's rate is right for meta-trained weights only; on plain ones it costs decibels, and a tenth of it gains some.
+# MetaF2N's rate is right for meta-trained weights only; on plain ones it costs decibels, and a tenth of it gains some.
 DEFAULT_TASK_LR = {META_TRAINED: 1e-2, PLAIN: 1e-3}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def portable(root):
+    pytest.importorskip("tensorflow", minversion="2.16")  # 2.15 exports HLO, no StableHLO
     sys.path.append(str(root / "benchmarks"))
     import portable_step
 

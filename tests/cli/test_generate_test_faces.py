@@ -120,7 +120,9 @@ def test_asffnet_restores_the_faces_that_are_said_to_be_somebodys(place):
     assert "exemplars: of grace\n" in log
     assert "exemplar left out: " in log
     assert "b.png: no face in it. Remedy:" in log
-    assert "group.png: left out face 0: nothing says whose. Remedy: --exemplar_map" in log
+    assert f"group.png: face 0 is left out: not in {place.home / 'map.txt'}\n" in log
+    assert "1 faces are left out in these photos (1): group.png\n" in log
+    assert "without a face" not in log
     assert place.files(folder.LQ, folder.ALIGNED_HQ) == [
         "Aligned_HQ/group_1.png",
         "Aligned_HQ/portrait_0.png",

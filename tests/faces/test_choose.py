@@ -50,7 +50,7 @@ def test_what_is_asked_for_is_never_replaced(weights):
         pick("eyes")
     assert pick("inside") == ("inside", None, "")
     assert pick("file:mine/a.pth") == ("file", Path("mine/a.pth"), "")
-    for wrong in ("", ":a.pth", "eyes:a.pth"):
+    for wrong in ("", ":a.pth", "eyes:a.pth", "file:"):
         with pytest.raises(UserError, match=rf"--detector {wrong}: not one of file, net, inside"):
             pick(wrong)
     with pytest.raises(UserError, match="--detector inside:a.pth: inside has no weights of its own"):

@@ -6,7 +6,7 @@ import recipe
 import tensorflow as tf
 from asffnet_weights import asffnet_state_dict, published_shapes, tiny_asffnet_state_dict, to_params
 
-from metaf2n_tf.exemplars import guidance, warp
+from metaf2n_tf.faces.exemplars import guidance, warp
 from metaf2n_tf.networks import asffnet
 
 STAGE_FUNCTIONS = ("extract", "adapt", "sample", "condition_on_mask", "condition_on_exemplar", "fuse", "dilate")

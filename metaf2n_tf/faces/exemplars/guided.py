@@ -1,6 +1,6 @@
 """ASFFNet as a restorer of aligned faces: landmarks, the exemplar that suits best, its guidance, the network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +8,21 @@ import tensorflow as tf
 
 from metaf2n_tf.cli import say
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guidance import choose_optimal, point_mask
-from metaf2n_tf.exemplars.landmarks import Landmarker
-from metaf2n_tf.exemplars.library import SIZE, Exemplar, Library
-from metaf2n_tf.exemplars.warp import mls_grid
+from metaf2n_tf.faces.choose import find_weights
+from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.faces.exemplars.guidance import choose_optimal, point_mask
+from metaf2n_tf.faces.exemplars.landmarks import Landmarker
+from metaf2n_tf.faces.exemplars.library import SIZE, Exemplar, ExemplarReader, Library
+from metaf2n_tf.faces.exemplars.warp import mls_grid
+from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import asffnet
 from metaf2n_tf.weights.face_networks import load_asffnet
 
-
-def choose_exemplar(landmarks: np.ndarray, exemplars: Sequence[Exemplar]) -> Exemplar:
-    """The exemplar that suits a face with these (68, 2) landmarks best."""
-    return exemplars[choose_optimal(landmarks, [exemplar.landmarks for exemplar in exemplars])]
+NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
 
 
 class GuidedNetwork:
-    """ASFFNet as a function of a face, its landmarks and an exemplar, compiled once."""
+    """ASFFNet as a function of a face, its landmarks and exemplars, compiled once."""
 
     def __init__(self, weights: Path):
         """Read `ASFFNet512.pth`."""
@@ -39,58 +39,71 @@ class GuidedNetwork:
         compiled = tf.function(restore, autograph=False)
         self._restore = compiled.get_concrete_function(self._params, picture, picture, mask, grid)
 
-    def __call__(self, square: np.ndarray, landmarks: np.ndarray, exemplar: Exemplar) -> np.ndarray:
-        """Restore a face.
+    def levels(self, square: np.ndarray, landmarks: np.ndarray, exemplars: Sequence[Exemplar]) -> np.ndarray:
+        """Restore a face with the exemplar that suits it best.
 
         Args:
           square: uint8 (512, 512, 3) RGB, aligned.
           landmarks: (68, 2), in its pixels.
-          exemplar: of the same person.
+          exemplars: of the same person.
 
         Returns:
-          uint8 (512, 512, 3), rounded, as published.
+          float32 (512, 512, 3) in [0, 255], neither rounded nor checked.
+        """
+        best = exemplars[choose_optimal(landmarks, [exemplar.landmarks for exemplar in exemplars])]
+        guides = best.rgb, point_mask(landmarks, SIZE), mls_grid(landmarks, best.landmarks, SIZE)
+        return self._restore(self._params, *(tf.constant(part[None]) for part in (square, *guides))).numpy()[0]
+
+    def __call__(self, square: np.ndarray, landmarks: np.ndarray, exemplars: Sequence[Exemplar]) -> np.ndarray:
+        """The same in uint8, rounded, as published.
 
         Raises:
           UserError: the network's output is not finite.
         """
-        guides = exemplar.rgb, point_mask(landmarks, SIZE), mls_grid(landmarks, exemplar.landmarks, SIZE)
-        levels = self._restore(self._params, *(tf.constant(part[None]) for part in (square, *guides))).numpy()[0]
+        levels = self.levels(square, landmarks, exemplars)
         if not np.isfinite(levels).all():
-            raise UserError("asffnet's output is not finite: its weights cannot be used")
+            raise UserError(NOT_FINITE)
         return np.uint8(np.rint(levels))
 
 
 class GuidedRestorer:
-    """ASFFNet with a library of exemplars, as a function of the aligned faces of a photo."""
+    """All that restoring with a folder of exemplars needs."""
 
-    def __init__(self, weights: Path, landmarker: Landmarker, library: Library):
-        self._network, self._landmarker, self._library = GuidedNetwork(weights), landmarker, library
+    def __init__(self, weights: Path, library: Library, find_faces: Callable[[np.ndarray], list[Face]]):
+        """Read the weights, and fetch the landmark detector's where they are not there.
 
-    def __call__(self, squares: np.ndarray, photo: Path, indices: Sequence[int]) -> list[np.ndarray | None]:
+        Args:
+          weights: `ASFFNet512.pth`.
+          library: the persons.
+          find_faces: those of an exemplar, uint8 (H, W, 3).
+        """
+        self.network, self.landmarker = GuidedNetwork(weights), Landmarker(find_weights("face-mesh", fetched=True))
+        self._library, self._read = library, ExemplarReader(find_faces, self.landmarker)
+
+    def exemplars(self, person: str) -> Sequence[Exemplar]:
+        """A person's, see `Library.exemplars`."""
+        return self._library.exemplars(person, self._read)
+
+    def __call__(self, squares: np.ndarray, photo: Source, indices: Sequence[int]) -> list[np.ndarray | None]:
         """Restore uint8 (N, 512, 512, 3) faces of a photo.
 
         Args:
-          photo: its name, relative to the folder of photos.
+          photo: where they are from.
           indices: of the faces.
 
         Returns:
-          N of uint8 (512, 512, 3); None, after saying so, for a face of nobody whom the user named, or without
-          landmarks.
+          N of uint8 (512, 512, 3); None, after saying so, for a face of nobody whom the user named, of somebody without
+          exemplars, or without landmarks.
         """
-        restored, nobodys, blank = [], [], []
-        for square, index in zip(squares, indices, strict=True):
-            person = self._library.person_of(photo, index, alone=len(indices) == 1)
-            landmarks = None if person is None else self._landmarker(square)
+        return [self._restore_one(square, photo, index) for square, index in zip(squares, indices, strict=True)]
+
+    def _restore_one(self, square: np.ndarray, photo: Source, index: int) -> np.ndarray | None:
+        try:
+            exemplars = self.exemplars(self._library.person_of(photo, index))
+            landmarks = self.landmarker(square)
             if landmarks is None:
-                (nobodys if person is None else blank).append(index)
-                restored.append(None)
-            else:
-                exemplar = choose_exemplar(landmarks, self._library.exemplars(person))
-                restored.append(self._network(square, landmarks, exemplar))
-        for left_out, why in (
-            (nobodys, "nothing says whose. Remedy: --exemplar_map"),
-            (blank, "no landmarks are found there"),
-        ):
-            if left_out:
-                say(f"{photo}: left out face {', '.join(map(str, left_out))}: {why}")
-        return restored
+                raise UserError("no landmarks are found in it")
+        except UserError as error:
+            say(f"{photo.name}: face {index} is left out: {error}")
+            return None
+        return self.network(square, landmarks, exemplars)

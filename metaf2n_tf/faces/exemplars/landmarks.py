@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guidance import CONTOUR, LANDMARKS, similarity
+from metaf2n_tf.faces.exemplars.guidance import CONTOUR, LANDMARKS, similarity
 
 INNER = slice(CONTOUR, None)
 
@@ -120,13 +120,11 @@ def read_landmarks(path: Path) -> np.ndarray:
     Raises:
       UserError: no such file, not 68 pairs of finite numbers, or degenerate ones: eyes or mouth on a line.
     """
+    rows = [line.split() for line in files.read_lines(path) if line.strip()]
     try:
-        rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
         landmarks = np.array([[float(number) for number in row] for row in rows])
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:  # also text that is none
-        raise UserError(f"{path}: not a landmark file of {LANDMARKS} lines 'x y'") from None
+    except ValueError:  # also rows of different lengths
+        landmarks = np.zeros(0)
     if landmarks.shape != (LANDMARKS, 2) or not np.isfinite(landmarks).all():
         raise UserError(f"{path}: not a landmark file of {LANDMARKS} lines 'x y'")
     try:

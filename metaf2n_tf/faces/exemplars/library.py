@@ -10,13 +10,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.data import images
+from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.landmarks import Landmarker, five_points, read_landmarks
 from metaf2n_tf.faces import align
 from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks
+from metaf2n_tf.faces.source import Source
 
 SIZE = 512  # of the aligned faces that ASFFNet takes
 LANDMARK_SUFFIX = ".txt"
@@ -36,10 +38,43 @@ def enlarged_as_published(rgb: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb, (SIZE, SIZE), interpolation=cv2.INTER_AREA) if min(rgb.shape[:2]) < SIZE else rgb
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder that are named like pictures, in name order.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".") and entry.is_file()]
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
+    return [entry for entry in entries if entry.suffix.lower() in Image.registered_extensions()]
+
+
 def landmark_file(picture: Path) -> Path | None:
-    """`NAME.png.txt`, as published, or `NAME.txt` beside a picture, where there is one."""
-    places = (picture.with_name(picture.name + LANDMARK_SUFFIX), picture.with_suffix(LANDMARK_SUFFIX))
-    return next((place for place in places if place.is_file()), None)
+    """`NAME.png.txt`, as published, or `NAME.txt` beside a picture, where there is one.
+
+    Raises:
+      UserError: two pictures would share a `NAME.txt`.
+    """
+    own, shared = picture.with_name(picture.name + LANDMARK_SUFFIX), picture.with_suffix(LANDMARK_SUFFIX)
+    if own.is_file() or not shared.is_file():
+        return own if own.is_file() else None
+    twins = [other.name for other in pictures_in(picture.parent) if other.stem == picture.stem]
+    if len(twins) > 1:
+        raise UserError(f"{shared}: the landmarks of {' or '.join(twins)}? Remedy: {own.name} for each")
+    return shared
+
+
+def _align(rgb: np.ndarray, five: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The aligned square of a photo by (5, 2) points, and the transform (2, 3) to it; a large photo is shrunk first."""
+    forward, _ = align.fit_face(five, SIZE)
+    shrink = min(np.hypot(*forward[:, 0]), 1.0)
+    size = np.maximum(np.rint(np.multiply(rgb.shape[1::-1], shrink)), 1).astype(int)
+    small = cv2.resize(rgb, size.tolist(), interpolation=cv2.INTER_AREA) if shrink < 1 else rgb
+    factors = rgb.shape[1::-1] / size
+    from_small = np.column_stack([forward[:, :2] * factors, forward @ [*(factors / 2 - 0.5), 1]])
+    return align.warp_to_squares(small, [from_small], SIZE, rim=1)[0], forward
 
 
 class ExemplarReader:
@@ -52,39 +87,37 @@ class ExemplarReader:
     def __call__(self, file: Path) -> Exemplar:
         """Read a photo, with the landmark file beside it where there is one.
 
-        A 512 x 512 picture with landmarks is taken as it is, a smaller square with landmarks enlarged first; any other
-        is aligned, by its landmarks or by those of its largest face.
+        A 512 x 512 picture with landmarks is taken as it is. One with a side below that becomes 512 x 512, as the
+        published scripts see it, and its landmarks are of that; any other is aligned, by its landmarks or by those of
+        its largest face.
 
         Raises:
-          UserError: unreadable, a bad landmark file, or no face in it.
+          UserError: unreadable, a bad landmark file or one of another picture, or no face in it.
         """
         rgb, written = images.read_rgb8(file), landmark_file(file)
-        height, width = rgb.shape[:2]
         if written is None:
             return self._find(file, rgb)
-        landmarks = read_landmarks(written)
-        if height == width <= SIZE:
-            return Exemplar(file, enlarged_as_published(rgb), landmarks)
-        forward, _ = align.fit_face(five_points(landmarks), SIZE)
-        square = align.warp_to_squares(rgb, [forward], SIZE, rim=1)[0]
+        landmarks, rgb = read_landmarks(written), enlarged_as_published(rgb)
+        inside = np.all((landmarks[INNER] >= 0) & (landmarks[INNER] < rgb.shape[1::-1]), axis=1)
+        if inside.mean() < 0.5 or not align.can_fit(five_points(landmarks)):
+            raise UserError(f"{written}: the landmarks do not lie on a face in {rgb.shape[1]}x{rgb.shape[0]} pixels")
+        if rgb.shape[:2] == (SIZE, SIZE):
+            return Exemplar(file, rgb, landmarks)
+        square, forward = _align(rgb, five_points(landmarks))
         return Exemplar(file, square, landmarks @ forward[:, :2].T + forward[:, 2])
 
     def _find(self, file: Path, rgb: np.ndarray) -> Exemplar:
         faces = [face for face in self._find_faces(rgb) if align.can_fit(face.landmarks)]
         if not faces:
             raise UserError(f"{file}: no face in it. Remedy: another photo, or landmarks in {file.name}.txt beside it")
+        if len(faces) > 1:
+            say(f"exemplar {file}: the largest of its {len(faces)} faces is taken")
         largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
-        forward, _ = align.fit_face(largest.landmarks, SIZE)
-        square = align.warp_to_squares(rgb, [forward], SIZE, rim=1)[0]
+        square, _ = _align(rgb, largest.landmarks)
         landmarks = self._landmarker(square)
         if landmarks is None:
             raise UserError(f"{file}: no landmarks in its face. Remedy: landmarks in {file.name}.txt beside it")
         return Exemplar(file, square, landmarks)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
-    return [file for file in files if file.suffix.lower() != LANDMARK_SUFFIX]
 
 
 def read_map(path: Path) -> dict[tuple[str, int], str]:
@@ -93,14 +126,8 @@ def read_map(path: Path) -> dict[tuple[str, int], str]:
     Raises:
       UserError: no such file, or a line that is not of this form or contradicts another.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise UserError(f"--exemplar_map {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"--exemplar_map {path}: not a text file") from None
     named = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(files.read_lines(path, "--exemplar_map "), 1):
         if not line.strip():
             continue
         parts = [part.strip() for part in line.split("\t")]
@@ -115,81 +142,81 @@ def read_map(path: Path) -> dict[tuple[str, int], str]:
 class Library:
     """All persons of a folder. Their photos are read when a face of theirs is met."""
 
-    def __init__(self, folder: Path, map_file: Path | None, read: ExemplarReader):
+    def __init__(self, folder: Path, map_file: Path | None = None):
         """Look what is there.
 
         Args:
           folder: of folders of photos, or of photos.
           map_file: see `read_map`; its persons are names of folders. None: names decide.
-          read: reads a photo.
 
         Raises:
           UserError: no such folder, nothing in it, both photos and folders, or a map that names nobody of them.
         """
         if not folder.is_dir():
             raise UserError(f"--exemplar_dir {folder}: no such folder")
+        flat = pictures_in(folder)
         inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
-        self._persons = {entry.name: _pictures(entry) for entry in inside}
-        flat = _pictures(folder)
-        if flat and self._persons:
+        if flat and inside:
             raise UserError(
                 f"--exemplar_dir {folder}: holds both photos ({flat[0].name}) and folders ({inside[0].name}). Remedy: "
                 "photos of one person, or a folder for each person"
             )
         self.flat = bool(flat)
-        if self.flat:
-            self._persons = {folder.resolve().name: flat}
-        empty = [name for name, pictures in self._persons.items() if not pictures]
-        if empty or not self._persons:
+        self._pictures = {folder.resolve().name: flat} if flat else {entry.name: pictures_in(entry) for entry in inside}
+        empty = [name for name, pictures in self._pictures.items() if not pictures]
+        if empty or not self._pictures:
             raise UserError(f"--exemplar_dir {folder / empty[0] if empty else folder}: no photos there")
-        self._map = None if map_file is None else read_map(map_file)
-        for (photo, index), person in (self._map or {}).items():
-            if person not in self._persons:
+        self._map_file, self._map = map_file, {} if map_file is None else read_map(map_file)
+        for (photo, index), person in self._map.items():
+            if person not in self._pictures:
                 raise UserError(
                     f"--exemplar_map {map_file}: {person} (face {index} of {photo}) is no folder of {folder}, which "
-                    f"has {', '.join(self._persons)}"
+                    f"has {', '.join(self._pictures)}"
                 )
-        self._read = read
         self._exemplars: dict[str, list[Exemplar]] = {}
 
     @property
     def persons(self) -> list[str]:
         """Their names, those of their folders."""
-        return list(self._persons)
+        return list(self._pictures)
 
-    def person_of(self, photo: Path, index: int, alone: bool) -> str | None:
+    def person_of(self, photo: Source, index: int) -> str:
         """Whose face it is, as far as the user said.
 
-        Args:
-          photo: relative to the folder of photos.
-          index: of the face.
-          alone: whether it is the photo's only one. Without a map, only then does a name decide: the photo's own, or
-            that of a folder it lies in, is the person's; or there is but one person.
+        Without a map, only the one face found in a photo is named: by the photo's own name, or that of a folder it lies
+        in, which is the person's; or there is a flat folder of one person.
+
+        Raises:
+          UserError: nothing says whose; the message why.
         """
-        if self._map is not None:
-            return self._map.get((photo.as_posix(), index))
-        if not alone:
-            return None
+        if self._map_file is not None:
+            person = self._map.get((photo.name.as_posix(), index))
+            if person is None:
+                raise UserError(f"not in {self._map_file}")
+            return person
+        if photo.faces > 1:
+            raise UserError(f"one of {photo.faces} faces, and nothing says whose. Remedy: --exemplar_map")
         if self.flat:
             return self.persons[0]
-        names = [photo.stem, *photo.parent.parts]
-        matches = [name for name in dict.fromkeys(names) if name in self._persons]
-        return matches[0] if len(matches) == 1 else None
+        names = [photo.name.stem, *photo.name.parent.parts]
+        matches = [name for name in dict.fromkeys(names) if name in self._pictures]
+        if len(matches) != 1:
+            raise UserError(f"its name is that of {' and of '.join(matches) or 'no person'}. Remedy: --exemplar_map")
+        return matches[0]
 
-    def exemplars(self, person: str) -> Sequence[Exemplar]:
-        """A person's photos; those that cannot be used are reported and left out.
+    def exemplars(self, person: str, read: Callable[[Path], Exemplar]) -> Sequence[Exemplar]:
+        """A person's photos, read on the first call; those that cannot be used are reported and left out.
 
         Raises:
           UserError: none can be used.
         """
         if person not in self._exemplars:
-            usable = []
-            for file in self._persons[person]:
+            self._exemplars[person] = []
+            for file in self._pictures[person]:
                 try:
-                    usable.append(self._read(file))
+                    self._exemplars[person].append(read(file))
                 except UserError as error:
                     say(f"exemplar left out: {error}")
-            self._exemplars[person] = usable
         if not self._exemplars[person]:
-            raise UserError(f"{person}: none of the exemplars can be used")
+            raise UserError(f"none of the exemplars of {person} can be used")
         return self._exemplars[person]

@@ -1,5 +1,6 @@
 """The published test of ASFFNet (`main_test.py`): a list of aligned faces with their exemplars, restored one by one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import numpy as np
 from metaf2n_tf import cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guidance import choose_optimal
-from metaf2n_tf.exemplars.guided import GuidedNetwork
-from metaf2n_tf.exemplars.landmarks import Landmarker, read_landmarks
-from metaf2n_tf.exemplars.library import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
 from metaf2n_tf.faces.choose import find_weights
+from metaf2n_tf.faces.exemplars.guidance import choose_optimal
+from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
+from metaf2n_tf.faces.exemplars.landmarks import Landmarker, read_landmarks
+from metaf2n_tf.faces.exemplars.library import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
 from metaf2n_tf.photos import process_all
 
 
@@ -31,20 +32,25 @@ def read_list(path: Path) -> list[Line]:
     Raises:
       UserError: no such file, another form, no lines, or two faces whose results would have one name.
     """
-    try:
-        rows = [line.strip().split("\t") for line in path.read_text().splitlines() if line.strip()]
-    except OSError as error:
-        raise UserError(f"--img_list {path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"--img_list {path}: not a text file") from None
+    rows = [line.strip().split("\t") for line in files.read_lines(path, "--img_list ") if line.strip()]
     if not rows or any(len(row) != 3 for row in rows):
         raise UserError(f"--img_list {path}: expected lines 'LQ FACE<TAB>EXEMPLARS<TAB>LANDMARKS OF THE EXEMPLARS'")
     lines = [Line(*map(Path, row)) for row in rows]
     names: dict[str, Path] = {}
     for line in lines:
-        if names.setdefault(line.lq.stem, line.lq) is not line.lq:
-            raise UserError(f"--img_list {path}: {line.lq} and {names[line.lq.stem]} would give results of one name")
+        other = names.setdefault(line.lq.stem, line.lq)
+        if other is not line.lq:
+            what = "is listed twice" if other == line.lq else f"and {other} would give results of one name"
+            raise UserError(f"--img_list {path}: {line.lq} {what}")
     return lines
+
+
+def _check_place(lines: Sequence[Line], out_path: Path) -> None:
+    """Raise a UserError where a result would take the place of a picture that is read."""
+    for line in lines:
+        result = (out_path / f"{line.lq.stem}.png").resolve()
+        if result == line.lq.resolve() or result.parent == line.exemplars.resolve():
+            raise UserError(f"--out_path {out_path}: pictures of the list lie there. Remedy: another folder")
 
 
 def read_square(path: Path) -> np.ndarray:
@@ -61,7 +67,7 @@ def read_square(path: Path) -> np.ndarray:
 
 def _exemplar(line: Line, landmarks: np.ndarray) -> Exemplar:
     """The one that suits best among those with a landmark file; only it is decoded."""
-    found = sorted(line.landmarks.glob(f"*{LANDMARK_SUFFIX}")) if line.landmarks.is_dir() else []
+    found = sorted(line.landmarks.glob(f"[!.]*{LANDMARK_SUFFIX}")) if line.landmarks.is_dir() else []
     if not found:
         raise UserError(f"{line.landmarks}: no landmark files there (NAME.png{LANDMARK_SUFFIX}, 68 lines 'x y')")
     candidates = [read_landmarks(file) for file in found]
@@ -77,6 +83,7 @@ def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
     mesh. Returns the exit code.
     """
     lines = {line.lq: line for line in read_list(img_list)}
+    _check_place(list(lines.values()), out_path)
     runtime.select_device(gpu)
     try:
         network = GuidedNetwork(find_weights("asffnet"))
@@ -91,7 +98,7 @@ def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
         if landmarks is None:
             raise UserError(f"{lq}: no landmarks found in it. Remedy: a landmark file {lq.name}.txt beside it")
         exemplar = _exemplar(lines[lq], landmarks)
-        restored = network(square, landmarks, exemplar)
+        restored = network(square, landmarks, [exemplar])
         images.write_rgb8(out_path / f"{lq.stem}.png", np.hstack([square, exemplar.rgb, restored]))
         return {"exemplar": exemplar.file.name}
 

@@ -7,7 +7,7 @@ on the border or a matrix just singular, is decided as published.
 
 import numpy as np
 
-from metaf2n_tf.exemplars.guidance import CONTOUR, check_landmarks
+from metaf2n_tf.faces.exemplars.guidance import CONTOUR, check_landmarks
 from metaf2n_tf.networks.asffnet import FEATURE_STRIDE
 
 _EPSILON = 1e-8  # square pixels an axis: a landmark that lies on a pixel has a finite weight

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.guidance import choose_optimal, point_mask, similarity
+from metaf2n_tf.faces.exemplars.guidance import choose_optimal, point_mask, similarity
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks, write_landmarks
 from metaf2n_tf.faces import align
+from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks, write_landmarks
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_files_are_read_as_written(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"1 2\n" * 67, b"1 2 3\n" * 68, b"1 2\n" * 67 + b"1\n", b"1 a\n" * 68, b"nan 1\n" * 68, b"\xff\xfe1 2\n"],
+    [b"", b"1 2\n" * 67, b"1 2 3\n" * 68, b"1 2\n" * 67 + b"1\n", b"1 a\n" * 68, b"nan 1\n" * 68, b"1 2\n1\n"],
 )
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "a.txt").write_bytes(content)
@@ -76,6 +76,9 @@ def test_other_files_are_refused(tmp_path, content):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"a.txt: cannot be read: No such file"):
         read_landmarks(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe1 2\n")
+    with pytest.raises(UserError, match=r"b.txt: not a text file in UTF-8"):
+        read_landmarks(tmp_path / "b.txt")
     with pytest.raises(UserError, match=r"a.tflite: not readable as the face mesh. Remedy: delete it"):
         Landmarker(tmp_path / "a.tflite")
     (tmp_path / "a.tflite").write_bytes(b"hello")

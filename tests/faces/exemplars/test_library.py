@@ -1,17 +1,20 @@
 """Exemplars of persons, and whose a face is."""
 
+import contextlib
 from pathlib import Path
 
 import cv2
 import exemplar_samples as samples
 import numpy as np
 import pytest
+from phase import displacement
 
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.landmarks import write_landmarks
-from metaf2n_tf.exemplars.library import ExemplarReader, Library, read_map
 from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.faces.exemplars.landmarks import write_landmarks
+from metaf2n_tf.faces.exemplars.library import ExemplarReader, Library, read_map
+from metaf2n_tf.faces.source import Source
 
 
 def fill(folder, *names):
@@ -25,8 +28,14 @@ def never(_):
     raise AssertionError("this photo was not to be looked at")
 
 
+def person_of(library, photo, index=0, faces=1):
+    """None where nothing says whose it is."""
+    with contextlib.suppress(UserError):
+        return library.person_of(Source(Path(photo), faces), index)
+
+
 def test_a_folder_names_its_person(tmp_path):
-    library = Library(fill(tmp_path, "ann/1.png", "ann/1.png.txt", "bob/1.png", "bob/.hidden"), None, never)
+    library = Library(fill(tmp_path, "ann/1.png", "ann/1.png.txt", "bob/1.png", "bob/.hidden", "Thumbs.db"))
     assert library.persons == ["ann", "bob"]
     assert not library.flat
     for photo, person in {
@@ -38,30 +47,43 @@ def test_a_folder_names_its_person(tmp_path):
         "carl.jpg": None,
         "Ann.jpg": None,
     }.items():
-        assert library.person_of(Path(photo), 0, alone=True) == person
-        assert library.person_of(Path(photo), 0, alone=False) is None
+        assert person_of(library, photo) == person
+        assert person_of(library, photo, faces=2) is None
+
+
+def test_a_face_that_is_left_out_is_told_why(tmp_path):
+    fill(tmp_path / "x", "ann/1.png", "bob/1.png")
+    (tmp_path / "map.txt").write_text("a.png\t0\tbob\n")
+    for map_file, photo, faces, why in (
+        (None, "ann.png", 2, "one of 2 faces, and nothing says whose. Remedy: --exemplar_map"),
+        (None, "carl.png", 1, "its name is that of no person. Remedy: --exemplar_map"),
+        (None, "ann/bob.png", 1, "its name is that of bob and of ann. Remedy: --exemplar_map"),
+        (tmp_path / "map.txt", "a.png", 1, "not in .*map.txt"),
+    ):
+        with pytest.raises(UserError, match=why):
+            Library(tmp_path / "x", map_file).person_of(Source(Path(photo), faces), 1)
 
 
 def test_a_flat_folder_is_one_person(tmp_path):
-    library = Library(fill(tmp_path / "ann", "1.png", "2.png"), None, never)
+    library = Library(fill(tmp_path / "ann", "1.png", "2.png"))
     assert library.persons == ["ann"]
-    assert library.person_of(Path("any.png"), 3, alone=True) == "ann"
-    assert library.person_of(Path("any.png"), 3, alone=False) is None
+    assert person_of(library, "any.png", 3) == "ann"
+    assert person_of(library, "any.png", 3, faces=2) is None
+    only = Library(tmp_path)  # a folder for each of one person
+    assert (person_of(only, "any.png"), person_of(only, "ann.png")) == (None, "ann")
 
 
 def test_a_map_decides_and_nothing_else(tmp_path):
     fill(tmp_path / "x", "ann/1.png", "bob/1.png")
-    (tmp_path / "map.txt").write_text("group.png\t0\tbob\n\n./trip/a.png\t2\tann\n")
-    library = Library(tmp_path / "x", tmp_path / "map.txt", never)
-    assert library.person_of(Path("group.png"), 0, alone=False) == "bob"
-    assert library.person_of(Path("group.png"), 1, alone=False) is None
-    assert library.person_of(Path("trip/a.png"), 2, alone=True) == "ann"
-    assert library.person_of(Path("ann.png"), 0, alone=True) is None
+    (tmp_path / "map.txt").write_bytes(b"\xef\xbb\xbfgroup.png\t0\tbob\r\n\r\n./trip/a.png\t2\tann\r\n")
+    library = Library(tmp_path / "x", tmp_path / "map.txt")
+    assert person_of(library, "group.png", 0, faces=5) == "bob"
+    assert person_of(library, "group.png", 1, faces=5) is None
+    assert person_of(library, "trip/a.png", 2) == "ann"
+    assert person_of(library, "ann.png") is None
     (tmp_path / "map.txt").write_text("group.png\t0\tcarl\n")
-    with pytest.raises(
-        UserError, match=r"map.txt: carl \(face 0 of group.png\) is no folder of .*x, which has ann, bob"
-    ):
-        Library(tmp_path / "x", tmp_path / "map.txt", never)
+    with pytest.raises(UserError, match=r"map.txt: carl \(face 0 of group.png\) is no folder of .*which has ann, bob"):
+        Library(tmp_path / "x", tmp_path / "map.txt")
 
 
 @pytest.mark.parametrize(
@@ -82,15 +104,15 @@ def test_bad_maps_are_refused(tmp_path, text, message):
 
 def test_folders_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"--exemplar_dir .*none: no such folder"):
-        Library(tmp_path / "none", None, never)
+        Library(tmp_path / "none")
     with pytest.raises(UserError, match=r"--exemplar_dir .*: no photos there"):
-        Library(tmp_path, None, never)
+        Library(tmp_path)
     fill(tmp_path, "ann/1.png.txt")
     with pytest.raises(UserError, match=r"--exemplar_dir .*ann: no photos there"):
-        Library(tmp_path, None, never)
+        Library(tmp_path)
     fill(tmp_path, "1.png", "ann/1.png")
     with pytest.raises(UserError, match=r"holds both photos \(1.png\) and folders \(ann\)"):
-        Library(tmp_path, None, never)
+        Library(tmp_path)
 
 
 def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
@@ -102,13 +124,12 @@ def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
             raise UserError(f"{file}: no face in it")
         return file.stem
 
-    library = Library(fill(tmp_path, "ann/1.png", "ann/bad.png", "bob/bad.png"), None, reader)
-    assert read == []
-    assert library.exemplars("ann") == library.exemplars("ann") == ["1"]
+    library = Library(fill(tmp_path, "ann/1.png", "ann/bad.png", "bob/bad.png"))
+    assert library.exemplars("ann", reader) == library.exemplars("ann", never) == ["1"]
     assert read == ["1.png", "bad.png"]
     assert "exemplar left out: " in capsys.readouterr().err
-    with pytest.raises(UserError, match="bob: none of the exemplars can be used"):
-        library.exemplars("bob")
+    with pytest.raises(UserError, match="none of the exemplars of bob can be used"):
+        library.exemplars("bob", reader)
 
 
 # Reading one photo.
@@ -126,26 +147,35 @@ def test_an_aligned_picture_with_landmarks_is_taken_as_it_is(tmp_path):
     exemplar = ExemplarReader(never, never)(save(tmp_path / "a.png", square, landmarks))
     np.testing.assert_array_equal(exemplar.rgb, square)
     np.testing.assert_array_equal(exemplar.landmarks, landmarks)
-    small = cv2.resize(square, (200, 200))
+    small = cv2.resize(square, (200, 300))
     exemplar = ExemplarReader(never, never)(save(tmp_path / "a.png", small, landmarks))
     np.testing.assert_array_equal(exemplar.rgb, cv2.resize(small, (512, 512), interpolation=cv2.INTER_AREA))
+    np.testing.assert_array_equal(exemplar.landmarks, landmarks)  # they are those of the enlarged picture, as published
 
 
 def test_a_larger_picture_is_aligned_by_its_landmarks(tmp_path):
+    """Whatever its size: the same face, without the aliases of a large photo's finest detail."""
     square, landmarks = samples.aligned("astronaut"), samples.reference("astronaut")
-    turn = cv2.getRotationMatrix2D((256, 256), 15, 1.2)
+    turn = cv2.getRotationMatrix2D((255.5, 255.5), 15, 1.2)
     turn[:, 2] += 100
-    photo = cv2.warpAffine(square, turn, (800, 700))
-    exemplar = ExemplarReader(never, never)(save(tmp_path / "a.png", photo, landmarks @ turn[:, :2].T + turn[:, 2]))
-    assert exemplar.rgb.shape == (512, 512, 3)
-    face = np.s_[180:420, 140:360]
-    assert np.abs(np.linalg.norm(exemplar.landmarks - landmarks, axis=1)).max() < 12  # dlib's eyes are not MTCNN's
-    moved, _ = cv2.estimateAffinePartial2D(landmarks, exemplar.landmarks)
-    expected = cv2.warpAffine(square, moved, (512, 512))
-    assert np.abs(exemplar.rgb[face].astype(int) - expected[face]).mean() < 4
+    photo, points = cv2.warpAffine(square, turn, (800, 700)), landmarks @ turn[:, :2].T + turn[:, 2]
+    first = ExemplarReader(never, never)(save(tmp_path / "a.png", photo, points))
+    large = cv2.resize(photo, None, fx=4, fy=4, interpolation=cv2.INTER_LINEAR).astype(int)
+    large[::2, ::2] += 60  # every second pixel: gone in the mean of a face four times as large
+    large[1::2, ::2] -= 60
+    second = ExemplarReader(never, never)(
+        save(tmp_path / "b.png", np.uint8(np.clip(large, 0, 255)), (points + 0.5) * 4 - 0.5)
+    )
+    face = np.s_[200:420, 150:350]
+    for one in (first, second):
+        assert one.rgb.shape == (512, 512, 3)
+        moved, _ = cv2.estimateAffinePartial2D(landmarks, one.landmarks)
+        expected, found = cv2.warpAffine(square, moved, (512, 512))[face], one.rgb[face]
+        assert np.abs(np.int32(found) - expected).mean() < 4
+        np.testing.assert_allclose(displacement(found, expected), 0, atol=0.1)
 
 
-def test_any_other_is_aligned_by_its_largest_face(tmp_path):
+def test_any_other_is_aligned_by_its_largest_face(tmp_path, capsys):
     photo, points = samples.photo_and_points("grace_hopper")
     faces = [
         Face(0, (0, 0, 30, 30), 0.99, points / 10),
@@ -156,6 +186,7 @@ def test_any_other_is_aligned_by_its_largest_face(tmp_path):
     exemplar = ExemplarReader(lambda rgb: faces, lambda square: expected)(save(tmp_path / "a.png", photo))
     np.testing.assert_array_equal(exemplar.rgb, samples.aligned("grace_hopper"))
     np.testing.assert_array_equal(exemplar.landmarks, expected)
+    assert "a.png: the largest of its 2 faces is taken" in capsys.readouterr().err
 
 
 def test_photos_that_cannot_guide_are_refused(tmp_path):
@@ -168,4 +199,17 @@ def test_photos_that_cannot_guide_are_refused(tmp_path):
         ExemplarReader(lambda rgb: [face], lambda square: None)(file)
     write_landmarks(tmp_path / "a.png.txt", np.arange(136.0).reshape(68, 2))
     with pytest.raises(UserError, match=r"a.png.txt: .*degenerate: all points of its eyes lie on one line"):
+        ExemplarReader(never, never)(file)
+    for elsewhere in (samples.reference("astronaut") + 5000, samples.reference("astronaut") / 512):
+        (tmp_path / "a.png.txt").write_text("".join(f"{x} {y}\n" for x, y in elsewhere))
+        with pytest.raises(UserError, match=r"a.png.txt: the landmarks do not lie on a face in \d+x\d+ pixels"):
+            ExemplarReader(never, never)(file)
+
+
+def test_two_pictures_do_not_share_landmarks(tmp_path):
+    file = save(tmp_path / "a.png", samples.aligned("astronaut"))
+    write_landmarks(tmp_path / "a.txt", samples.reference("astronaut"))
+    np.testing.assert_array_equal(ExemplarReader(never, never)(file).landmarks, samples.reference("astronaut"))
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(UserError, match=r"a.txt: the landmarks of a.jpg or a.png\? Remedy: a.png.txt for each"):
         ExemplarReader(never, never)(file)

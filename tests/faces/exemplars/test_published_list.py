@@ -1,6 +1,7 @@
 """ASFFNet's published test on a list, with narrow recipe weights."""
 
 import shutil
+from pathlib import Path
 
 import cv2
 import exemplar_samples as samples
@@ -11,10 +12,10 @@ from torch_file import write_pth
 
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars import published_list
-from metaf2n_tf.exemplars.guided import GuidedNetwork
-from metaf2n_tf.exemplars.landmarks import Landmarker, write_landmarks
-from metaf2n_tf.exemplars.library import Exemplar
+from metaf2n_tf.faces.exemplars import published_list
+from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
+from metaf2n_tf.faces.exemplars.landmarks import Landmarker, write_landmarks
+from metaf2n_tf.faces.exemplars.library import Exemplar
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_face_exemplar_and_result_lie_side_by_side(place):
         np.testing.assert_array_equal(lq, cv2.resize(given, (512, 512), interpolation=cv2.INTER_AREA))
         np.testing.assert_array_equal(exemplar, samples.aligned(sample))
         landmarks = Landmarker(samples.MESH)(lq) if name == "i1" else samples.reference(sample)
-        expected = network(lq, landmarks, Exemplar(None, exemplar, samples.reference(sample)))
+        expected = network(lq, landmarks, [Exemplar(None, exemplar, samples.reference(sample))])
         np.testing.assert_array_equal(restored, expected)
 
 
@@ -82,7 +83,7 @@ def test_what_cannot_be_restored_is_reported_and_the_rest_goes_on(place, capsys)
         ("", "expected lines 'LQ FACE<TAB>"),
         ("a.png HQ HQ\n", "expected lines"),
         ("a.png\tHQ\tL\nb/a.jpg\tHQ\tL\n", "b/a.jpg and a.png would give results of one name"),
-        ("a.png\tHQ\tL\na.png\tHQ\tM\n", "a.png and a.png would give results of one name"),
+        ("a.png\tHQ\tL\na.png\tHQ\tM\n", "a.png is listed twice"),
     ],
 )
 def test_bad_lists_are_refused(tmp_path, text, message):
@@ -91,6 +92,14 @@ def test_bad_lists_are_refused(tmp_path, text, message):
         published_list.read_list(tmp_path / "list.txt")
     with pytest.raises(UserError, match=r"--img_list .*none.txt: cannot be read"):
         published_list.read_list(tmp_path / "none.txt")
+
+
+def test_results_never_take_the_place_of_what_is_read(place):
+    before = (place / "LQCrop/i1.png").read_bytes()
+    for out in ("LQCrop", "HQ/ann"):
+        with pytest.raises(UserError, match=rf"--out_path {out}: pictures of the list lie there. Remedy"):
+            published_list.run(write_list(place, "i1.png"), Path(out), None)
+    assert (place / "LQCrop/i1.png").read_bytes() == before
 
 
 def test_missing_weights_are_named(place):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.exemplars.warp import mls_grid
+from metaf2n_tf.faces.exemplars.warp import mls_grid
 
 SIZE = 64  # of pictures here; their features are 16 pixels wide
 
