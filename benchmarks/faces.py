@@ -6,15 +6,13 @@ The baseline, benchmarks/torch_faces.py, needs an interpreter that has PyTorch a
 tests draw them; arithmetic and time do not depend on their values.
 """
 
-import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
-from children import in_child, measured
+from beside_torch import compare
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
@@ -87,33 +85,13 @@ def run_ours(network: str, folder: Path) -> None:
     print(*seconds)
 
 
-def runs(command: list[str]) -> tuple[float, float, float]:
-    """(seconds of the first run, least seconds of the others, peak memory in GB) of a process that prints seconds."""
-    _, memory, printed = measured(command)
-    first, *others = map(float, printed.split())
-    return first, min(others), memory
-
-
 def main(_: list[str]) -> None:
     """Measure everything, or run ours alone."""
     args = flags.FLAGS
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if args.ours:
         run_ours(args.ours[0], Path(args.ours[1]))
-        return
-    headings = ("seconds", "PyTorch", "ratio", "first run", "GB", "PyTorch GB", "difference")
-    print(f"{'':24}" + "".join(f"{heading:>12}" for heading in headings))
-    for title, (network, topic, shape) in NETWORKS.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            in_child(prepare, network, topic, shape, folder)
-            baseline = [args.torch_python, str(ROOT / "benchmarks" / "torch_faces.py"), network, scratch]
-            _, theirs, their_memory = runs(baseline)
-            expected = np.load(folder / "output.npy")
-            first, mine, memory = runs([sys.executable, __file__, "--ours", network, "--ours", scratch])
-            difference = np.abs(np.load(folder / "output.npy") - expected).max()
-        figures = f"{mine:12.2f}{theirs:12.2f}{mine / theirs:12.2f}{first:12.2f}{memory:12.2f}{their_memory:12.2f}"
-        print(f"{title:24}{figures}{difference:12.1e}", flush=True)
+    else:
+        compare(NETWORKS, prepare, __file__, "torch_faces.py", args.torch_python)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,13 @@ The baseline, benchmarks/torch_kdfsrnet.py, needs an interpreter that has PyTorc
 weights; the networks are of the published size.
 """
 
-import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
-from children import in_child, measured
+from beside_torch import compare
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,7 +30,7 @@ flags.DEFINE_string("torch_python", sys.executable, "Python interpreter that has
 flags.DEFINE_multi_string("ours", None, "Run ours: forward or step, and folder (used by the benchmark itself).")
 
 
-def prepare(count: int, side: int, folder: Path) -> None:
+def prepare(_: str, count: int, side: int, folder: Path) -> None:
     """Write weights and input."""
     from metaf2n_tf import runtime
 
@@ -78,33 +76,13 @@ def run_ours(what: str, folder: Path) -> None:
     print(*seconds)
 
 
-def runs(command: list[str]) -> tuple[float, float, float]:
-    """(seconds of the first run, least seconds of the others, peak memory in GB) of a process that prints seconds."""
-    _, memory, printed = measured(command)
-    first, *others = map(float, printed.split())
-    return first, min(others), memory
-
-
 def main(_: list[str]) -> None:
     """Measure everything, or run ours alone."""
     args = flags.FLAGS
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if args.ours:
         run_ours(args.ours[0], Path(args.ours[1]))
-        return
-    headings = ("seconds", "PyTorch", "ratio", "first run", "GB", "PyTorch GB", "difference")
-    print(f"{'':28}" + "".join(f"{heading:>12}" for heading in headings))
-    for title, (what, count, side) in CASES.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            in_child(prepare, count, side, folder)
-            baseline = [args.torch_python, str(ROOT / "benchmarks" / "torch_kdfsrnet.py"), what, scratch]
-            _, theirs, their_memory = runs(baseline)
-            expected = np.load(folder / "output.npy")
-            first, mine, memory = runs([sys.executable, __file__, "--ours", what, "--ours", scratch])
-            difference = np.abs(np.load(folder / "output.npy") - expected).max()
-        figures = f"{mine:12.3f}{theirs:12.3f}{mine / theirs:12.2f}{first:12.2f}{memory:12.2f}{their_memory:12.2f}"
-        print(f"{title:28}{figures}{difference:12.1e}", flush=True)
+    else:
+        compare(CASES, prepare, __file__, "torch_kdfsrnet.py", args.torch_python)
 
 
 if __name__ == "__main__":
