@@ -30,10 +30,8 @@ from metaf2n_tf.data.images import read_rgb8, write_rgb8  # noqa: E402
 from metaf2n_tf.distillation.faces import make_lq  # noqa: E402
 from metaf2n_tf.distillation.losses import LAST_EPOCH  # noqa: E402
 from metaf2n_tf.distillation.settings import NO_TEACHER, Settings  # noqa: E402
-from metaf2n_tf.distillation.trainer import CROP, Scores, Trainer  # noqa: E402
+from metaf2n_tf.distillation.trainer import Scores, Trainer, mean_scores  # noqa: E402
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker  # noqa: E402
-from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
-from metaf2n_tf.metrics.ssim import ssim_y  # noqa: E402
 
 OUT, MESH = ROOT / "results" / "kdfsrnet_demo", ROOT / "weights" / "face_landmark.tflite"
 FACES, TRAINING, VARIANTS = 100, 80, 3  # faces, how many of them train, jittered copies of each of those
@@ -121,12 +119,8 @@ def train(stage: str, name: str, seed: int, epochs: int, teacher: str | None = N
 
 def measure_lq() -> Scores:
     """The LQ faces themselves: bicubic enlargement."""
-    inner, scores = slice(CROP, -CROP), []
-    for path in sorted((OUT / "val" / "HR").iterdir()):
-        hq = read_rgb8(path)
-        pair = [picture[inner, inner] for picture in (hq, make_lq(hq, SCALE))]
-        scores.append((psnr_y(*pair), ssim_y(*pair)))
-    return Scores(*map(float, np.mean(scores, axis=0)))
+    hq = [read_rgb8(path) for path in sorted((OUT / "val" / "HR").iterdir())]
+    return mean_scores([(face, make_lq(face, SCALE)) for face in hq])
 
 
 def main() -> None:

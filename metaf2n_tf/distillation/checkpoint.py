@@ -4,7 +4,6 @@ With Adam's moments (`NAME/Adam`, `NAME/Adam_1`, as TensorFlow 1 calls them) and
 that goes on from one gives what it would have given without a break.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +13,8 @@ from metaf2n_tf.distillation.step import State
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
-from metaf2n_tf.weights import tf1_checkpoint
+from metaf2n_tf.weights import tf1_checkpoint, training_folder
 from metaf2n_tf.weights.check import check_variables
-
-_SLOTS = ("Adam", "Adam_1")
 
 
 class Progress(NamedTuple):
@@ -37,26 +34,12 @@ def save(place: Path, state: State, progress: Progress, keep: int) -> Path:
     Raises:
       UserError: the disk is full, or the place cannot be written to.
     """
-    for part in place.glob(".model-*.part*"):  # of a run that was killed while it wrote
-        part.unlink()
-    prefix = place / f"model-{progress.step}"
-    found = [path.with_suffix("") for path in place.glob("model-*.index")]
-    older = sorted((path for path in found if _number(path) < progress.step), key=_number)
-    replaced = older[: max(0, len(older) + 1 - keep)] if keep else []
-    variables = dict(state.params)
-    for slot, moments in zip(_SLOTS, (state.first, state.second), strict=True):
-        variables |= {f"{name}/{slot}": value for name, value in moments.items()}
+    variables = {**state.params, **training_folder.moments_to_variables(state.first, state.second)}
     numbers = {f"progress/{name}": value for name, value in progress._asdict().items()} | {"updates": state.updates}
     variables |= {
         name: np.asarray(value, np.float64 if name == "progress/loss" else np.int64) for name, value in numbers.items()
     }
-    tf1_checkpoint.write_checkpoint(prefix, variables, replaced)
-    return prefix
-
-
-def _number(prefix: Path) -> int:
-    text = prefix.name.rpartition("-")[2]
-    return int(text) if text.isdigit() else -1
+    return training_folder.save(place, progress.step, variables, keep)
 
 
 def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
@@ -76,20 +59,13 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
         )
     shapes = kdfsrnet.variable_shapes(architecture)
     params = check_variables(str(prefix), found, shapes)
-    first, second = (_moments(prefix, found, slot, shapes) for slot in _SLOTS)
+    moments = training_folder.moments_from_variables(str(prefix), found, shapes)
     fields = [f"progress/{name}" for name in Progress._fields]
     for name in (*fields, "updates"):
         if name not in found or found[name].shape != ():
             raise UserError(f"{prefix}: {name} is missing, so training cannot go on from it")
     numbers = [found[name].item() for name in fields]
-    return State(params, first, second, found["updates"].item()), Progress(*numbers)
-
-
-def _moments(
-    prefix: Path, found: Mapping[str, np.ndarray], slot: str, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    named = check_variables(str(prefix), found, {f"{name}/{slot}": shape for name, shape in shapes.items()})
-    return {name.rpartition("/")[0]: value for name, value in named.items()}
+    return State(params, *moments, found["updates"].item()), Progress(*numbers)
 
 
 def _say(architecture: Architecture) -> str:

@@ -1,9 +1,9 @@
 """The training loop of KDFSRNet's teacher and student: TFRecords of faces in, checkpoints out."""
 
 import contextlib
-import json
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -19,11 +19,11 @@ from metaf2n_tf.distillation.losses import distillation_weights
 from metaf2n_tf.distillation.settings import TEACHER, Settings
 from metaf2n_tf.distillation.step import State, TrainingStep, initial_state, unpack
 from metaf2n_tf.errors import UserError, first_line
-from metaf2n_tf.meta.checkpoint import newest
 from metaf2n_tf.metrics.psnr import psnr_y
 from metaf2n_tf.metrics.ssim import ssim_y
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.signals import stop_signals
+from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.face_networks import load_kdfsrnet_teacher
 
 CROP = 8  # pixels at the border that are not measured
@@ -41,21 +41,27 @@ class Scores:
     ssim: float
 
 
-def measure(step: TrainingStep, opened: RecordSet, batch_size: int, scale: int, parsing: bool) -> Scores:
-    """PSNR and SSIM of a network's faces as published: on Y, not clipped, not rounded, 8 pixels off at the border."""
-    scores = []
+def mean_scores(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Scores:
+    """Of (HQ, restored) faces, levels (S, S, 3): as published on Y, not rounded, 8 pixels off at the border."""
     inner = slice(CROP, -CROP)
-    for batch in faces.batches(opened, batch_size, scale, faces.in_order(opened.count), parsing):
-        hq = unpack(batch)[1]
-        for first, second in zip(hq.numpy(), step.restore(batch).numpy(), strict=True):
-            pair = [np.float64(picture[inner, inner]) * 255 for picture in (first, second)]
-            scores.append((psnr_y(*pair), ssim_y(*pair)))
-    return Scores(*map(float, np.mean(scores, axis=0)))
+    cropped = ([picture[inner, inner] for picture in pair] for pair in pairs)
+    return Scores(*map(float, np.mean([(psnr_y(*pair), ssim_y(*pair)) for pair in cropped], axis=0)))
+
+
+def measure(step: TrainingStep, opened: RecordSet, batch_size: int, scale: int, parsing: bool) -> Scores:
+    """PSNR and SSIM of a network's faces, not clipped either, as published."""
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for batch in faces.batches(opened, batch_size, scale, faces.in_order(opened.count), parsing):
+            for pair in zip(unpack(batch)[1].numpy(), step.restore(batch).numpy(), strict=True):
+                yield tuple(np.float64(picture) * 255 for picture in pair)
+
+    return mean_scores(pairs())
 
 
 def _start(settings: Settings) -> tuple[State, Progress, bool]:
     """The state to begin with, the place in the data, and whether that is a checkpoint's."""
-    found = newest(settings.place)
+    found = training_folder.newest(settings.place)
     if found is None:
         say(f"no checkpoint in {settings.place}: training starts at epoch 1")
         return initial_state(kdfsrnet.initial_params(settings.seed, settings.architecture)), Progress(), False
@@ -171,7 +177,7 @@ class Trainer:
             if self._skipped >= MAX_SKIPPED:
                 say(
                     f"error: {self._skipped} steps in a row were not finite: training has diverged. Remedy: go on from "
-                    f"{newest(settings.place)[1]} with --resume and a lower --lr"
+                    f"{training_folder.newest(settings.place)[1]} with --resume and a lower --lr"
                 )
                 return cli.SOME_FAILED
             if signals:
@@ -216,15 +222,8 @@ class Trainer:
     def _save_settings(self) -> None:
         """Keep the settings beside the checkpoints, and say where they are not those of before."""
         values = asdict(self._settings) | {"faces": self._data.count}
-        file = self._settings.place / "settings.json"
-        try:
-            before = json.loads(file.read_text()) if file.is_file() else {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
-        for name, value in values.items():
-            if self._resumed and name not in _SET and name in before and before[name] != value:
-                say(f"{name} was {before[name]!r} up to here and is {value!r} now")
-        files.write_bytes(file, (json.dumps(values, indent=1) + "\n").encode())
+        may_differ = _SET if self._resumed else values
+        training_folder.save_settings(self._settings.place / "settings.json", values, may_differ)
 
 
 def train(settings: Settings) -> int:

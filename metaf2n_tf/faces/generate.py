@@ -81,9 +81,9 @@ class FaceFinder:
         used = select_faces(used, rgb.shape[:2], self._selection.min_face, self._selection.max_faces)
         return used, [face for face in found if face not in used]
 
-    def restore(self, rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:
-        """Restore faces that `find` found in a photo, as far as the restorer can."""
-        return self._restore(rgb, faces, photo)
+    def restore(self, rgb: np.ndarray, used: list[Face], others: list[Face], name: Path) -> list[RestoredFace]:
+        """Restore the faces that `find` found in the photo of this name and that are used, as far as possible."""
+        return self._restore(rgb, used, Source(name, len(used) + len(others)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Options:
 def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: Path) -> tuple[folder.Pictures, int]:
     """Everything that is written of one photo, and how many of its faces could not be restored."""
     used, others = find_faces.find(rgb)
-    found = find_faces.restore(rgb, used, Source(name, len(used) + len(others)))
+    found = find_faces.restore(rgb, used, others, name)
     restored = [item.face for item in found]
     left_out = [face for face in used if face not in restored]
     pictures = {

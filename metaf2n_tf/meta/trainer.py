@@ -1,13 +1,11 @@
 """The training loop (MetaF2N's `train.py`): meta-batches in, checkpoints out."""
 
 import contextlib
-import json
 import os
 import resource
 import signal
 import time
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from metaf2n_tf.meta.watch import Watch
 from metaf2n_tf.metrics.lpips import load_lpips
 from metaf2n_tf.networks import discriminator, masknet, rrdbnet
 from metaf2n_tf.signals import stop_signals
+from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import load_weights
 
@@ -93,7 +92,7 @@ def untrained_state(settings: Settings) -> TrainingState:
 def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
     """Number of steps done, the state after them, and whether that is a checkpoint's."""
     place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
-    found = checkpoint.newest(place)
+    found = training_folder.newest(place)
     if options.resume and options.step:
         raise UserError("--resume finds the newest checkpoint by itself: leave --step out")
     if found is None and options.step:
@@ -109,19 +108,6 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
         )
     say(f"going on from {prefix}")
     return step, checkpoint.restore(prefix), True
-
-
-def _save_settings(settings: Mapping[str, object], place: Path) -> None:
-    """Keep the settings beside the checkpoints, and say where they are not those of before."""
-    file = place / "config.json"
-    try:
-        before = json.loads(file.read_text()) if file.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
-    for name, value in settings.items():
-        if name in before and before[name] != value:
-            say(f"{name} was {before[name]!r} up to here and is {value!r} now")
-    files.write_bytes(file, (json.dumps(settings, indent=1) + "\n").encode())
 
 
 class Trainer:
@@ -233,7 +219,7 @@ class Trainer:
             files.make_folder(self._place)
         with files.alone_in(self._place) if chief else contextlib.nullcontext():
             if chief:
-                _save_settings(self.effective, self._place)
+                training_folder.save_settings(self._place / "config.json", self.effective)
                 if not self._saved:
                     self._save()
             watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
@@ -255,7 +241,7 @@ class Trainer:
             if in_a_row:
                 say(f"step {self.step}: losses or gradients are not finite, no update ({in_a_row} in a row)")
             if in_a_row >= settings.MAX_SKIPPED:
-                newest = checkpoint.newest(self._place)
+                newest = training_folder.newest(self._place)
                 say(
                     f"error: MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
                     f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"

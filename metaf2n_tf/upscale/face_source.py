@@ -8,7 +8,6 @@ from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.generate import FaceFinder, Selection
 from metaf2n_tf.faces.restore import Setting
-from metaf2n_tf.faces.source import Source
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 
@@ -40,5 +39,4 @@ class FaceSource:
             return folder.read_pairs(self._face_dir, name)
         levels = images.to_levels(rgb)
         used, others = self._finder.find(levels)
-        source = Source(name, len(used) + len(others))
-        return [(found.lq, found.hq) for found in self._finder.restore(levels, used, source)]
+        return [(found.lq, found.hq) for found in self._finder.restore(levels, used, others, name)]

@@ -14,16 +14,16 @@ from metaf2n_tf.distillation import checkpoint, trainer
 from metaf2n_tf.distillation.settings import Settings
 from metaf2n_tf.distillation.trainer import train
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.meta.checkpoint import newest
 from metaf2n_tf.networks import kdfsrnet
-from metaf2n_tf.weights import tf1_checkpoint
+from metaf2n_tf.weights import tf1_checkpoint, training_folder
 from metaf2n_tf.weights.face_networks import load_kdfsrnet, load_kdfsrnet_teacher
 
 
 @pytest.fixture
 def lines(monkeypatch):
     said = []
-    monkeypatch.setattr(trainer, "say", said.append)
+    for module in (trainer, training_folder):
+        monkeypatch.setattr(module, "say", said.append)
     return said
 
 
@@ -49,7 +49,7 @@ def student(sets, teacher, tmp_path_factory):
 
 
 def variables(place):
-    return tf1_checkpoint.read_checkpoint(newest(place)[1])
+    return tf1_checkpoint.read_checkpoint(training_folder.newest(place)[1])
 
 
 def assert_same(ours, expected):
@@ -164,7 +164,7 @@ def test_steps_that_are_not_finite_end_the_run(sets, tmp_path, monkeypatch, line
     )
     assert train(settings(tmp_path / "t", **sets)) == cli.SOME_FAILED
     assert lines[-1].startswith("error: 4 steps in a row were not finite: training has diverged. Remedy: go on from")
-    state, progress = checkpoint.restore(newest(tmp_path / "t")[1], kdfsrnet.Architecture(6, 16, 1))
+    state, progress = checkpoint.restore(training_folder.newest(tmp_path / "t")[1], kdfsrnet.Architecture(6, 16, 1))
     assert progress.step == 3
     assert state.updates == 0
     for name, value in kdfsrnet.initial_params(0, kdfsrnet.Architecture(6, 16, 1)).items():
@@ -233,7 +233,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(sets, teacher, tmp_path):
         assert process.poll() is None
     process.kill()
     assert process.wait() == -9
-    step, _ = newest(tmp_path / "t")
+    step, _ = training_folder.newest(tmp_path / "t")
     assert step >= 6
     assert_same(tf1_checkpoint.read_checkpoint(tmp_path / "t" / "model-6"), variables(teacher))
     epochs = step // 3 + 1

@@ -8,7 +8,7 @@ import tiny_training
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta import checkpoint
-from metaf2n_tf.weights import tf1_checkpoint
+from metaf2n_tf.weights import tf1_checkpoint, training_folder
 from metaf2n_tf.weights.load import load_weights
 
 
@@ -81,7 +81,7 @@ def test_ours_resumes_from_the_published_codes(tmp_path, state, published_graph)
         for name, variable in published_graph.variables.items():
             variable.load(arrays[name], session)
         published_graph.saver.save(session, str(tmp_path / "Model3" / "model"), global_step=17000)
-    step, prefix = checkpoint.newest(tmp_path / "Model3")
+    step, prefix = training_folder.newest(tmp_path / "Model3")
     assert step == 17000
     assert_same(checkpoint.restore(prefix), state)
 
@@ -102,18 +102,18 @@ def test_only_the_newest_are_kept(tmp_path, state):
 
 
 def test_newest_is_what_the_file_checkpoint_says(tmp_path, state):
-    assert checkpoint.newest(tmp_path / "nowhere") is None
-    assert checkpoint.newest(tmp_path) is None
+    assert training_folder.newest(tmp_path / "nowhere") is None
+    assert training_folder.newest(tmp_path) is None
     for step in (30, 200):
         save(tmp_path, state, step)
-    assert checkpoint.newest(tmp_path)[0] == 200
+    assert training_folder.newest(tmp_path)[0] == 200
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model-30"\n')
-    assert checkpoint.newest(tmp_path)[0] == 30
+    assert training_folder.newest(tmp_path)[0] == 30
     (tmp_path / "checkpoint").unlink()
-    assert checkpoint.newest(tmp_path)[0] == 200
+    assert training_folder.newest(tmp_path)[0] == 200
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model-7"\n')
     with pytest.raises(UserError, match="model-7"):
-        checkpoint.newest(tmp_path)
+        training_folder.newest(tmp_path)
 
 
 def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path, state, monkeypatch):
@@ -136,8 +136,8 @@ def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path, state, monkeyp
             patched.setattr(os, "replace", fail_at(count))
             with pytest.raises(UserError, match="No space left"):
                 save(tmp_path, state, 2, keep=1)
-        assert checkpoint.newest(tmp_path)[0] == 1
-        assert_same(checkpoint.restore(checkpoint.newest(tmp_path)[1]), state)
+        assert training_folder.newest(tmp_path)[0] == 1
+        assert_same(checkpoint.restore(training_folder.newest(tmp_path)[1]), state)
     save(tmp_path, state, 2, keep=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint",
@@ -157,7 +157,7 @@ def test_a_checkpoint_for_testing_only_is_no_training_checkpoint(tmp_path, state
     with pytest.raises(UserError, match="Discriminator/conv0/bias is missing"):
         checkpoint.restore(tmp_path / "model-new")
     with pytest.raises(UserError, match="does not end with the step"):
-        checkpoint.newest(tmp_path)
+        training_folder.newest(tmp_path)
     variables = checkpoint.to_variables(state, 5, False)
     del variables["Mask/conv3/bias/Adam_1"]
     tf1_checkpoint.write_checkpoint(tmp_path / "model-5", variables)

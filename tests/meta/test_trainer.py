@@ -11,10 +11,10 @@ import config
 from metaf2n_tf import cli
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.meta import checkpoint, trainer
+from metaf2n_tf.meta import trainer
 from metaf2n_tf.meta.settings import read_settings
 from metaf2n_tf.meta.trainer import Options, Trainer, train, untrained_state
-from metaf2n_tf.weights import tf1_checkpoint
+from metaf2n_tf.weights import tf1_checkpoint, training_folder
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def lines(monkeypatch):
         if hasattr(module, "say"):
             monkeypatch.setattr(module, "say", said.append)
     monkeypatch.setattr("metaf2n_tf.meta.watch.say", said.append)
+    monkeypatch.setattr("metaf2n_tf.weights.training_folder.say", said.append)
     return said
 
 
@@ -140,7 +141,7 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(prepared, tmp_pat
 
     monkeypatch.setattr(trainer.Replicas, "step", step)
     assert train(settings, Options()) == cli.SOME_FAILED
-    assert checkpoint.newest(place / "Model0")[0] == 2  # nothing was saved after the steps that failed
+    assert training_folder.newest(place / "Model0")[0] == 2  # nothing was saved after the steps that failed
     assert all(np.all(np.isfinite(value)) for value in variables(place, 2).values())
     said = "\n".join(lines)
     assert said.count("no update (1 in a row)") == 2
@@ -164,7 +165,8 @@ def test_a_folder_is_for_one_run_at_a_time(prepared, tmp_path, lines):
 
 def test_flags_of_the_method_are_kept_and_compared(prepared, straight, lines):
     settings = settings_for(prepared, straight)
-    trainer._save_settings(Trainer(settings, Options(step=4, first_order=True)).effective, straight / "Model0")
+    effective = Trainer(settings, Options(step=4, first_order=True)).effective
+    training_folder.save_settings(straight / "Model0" / "config.json", effective)
     assert "--first_order was False up to here and is True now" in lines
 
 
