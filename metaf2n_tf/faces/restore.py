@@ -16,7 +16,7 @@ from metaf2n_tf.faces.choose import Choice
 from metaf2n_tf.faces.cut import cut_published, face_slices
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.guided import NOT_FINITE, GuidedRestorer
-from metaf2n_tf.faces.exemplars.library import SIZE, Library
+from metaf2n_tf.faces.exemplars.persons import SIZE, Library
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import gpen, kdfsrnet
 from metaf2n_tf.tiles import SuperResolver, times_scale
@@ -51,7 +51,7 @@ class Setting:
 
     sr: gives the SR network's weights, `{name: array}`; published_crops: cut HQ faces as the published script does;
     save_aligned: the aligned faces are wanted, too; exemplar_dir, exemplar_map: HQ photos of persons and who is who,
-    see `faces.exemplars.library`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
+    see `faces.exemplars.persons`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
     """
 
     sr: Callable[[], Mapping[str, np.ndarray]]

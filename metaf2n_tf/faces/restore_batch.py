@@ -16,7 +16,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.choose import Choice, choose
 from metaf2n_tf.faces.detect import DETECTORS, detect_faces
 from metaf2n_tf.faces.exemplars.guided import NOT_FINITE, GuidedRestorer
-from metaf2n_tf.faces.exemplars.library import SIZE, Exemplar, Library
+from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, Library
 from metaf2n_tf.networks import gpen, kdfsrnet, rrdbnet
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 

@@ -18,7 +18,7 @@ from metaf2n_tf.data.operations.resize import resize_to
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, write_landmarks
-from metaf2n_tf.faces.exemplars.library import Exemplar
+from metaf2n_tf.faces.exemplars.persons import Exemplar
 from metaf2n_tf.faces.restore_batch import RESTORERS, Needs, make_restorer
 from metaf2n_tf.networks import gpen, kdfsrnet, rrdbnet
 from metaf2n_tf.weights.face_networks import load_kdfsrnet

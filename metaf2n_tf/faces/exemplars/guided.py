@@ -12,7 +12,7 @@ from metaf2n_tf.faces.choose import find_weights
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.guidance import choose_optimal, point_mask
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker
-from metaf2n_tf.faces.exemplars.library import SIZE, Exemplar, ExemplarReader, Library
+from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, ExemplarReader, Library
 from metaf2n_tf.faces.exemplars.warp import mls_grid
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import asffnet

@@ -13,7 +13,7 @@ from metaf2n_tf.faces.choose import find_weights
 from metaf2n_tf.faces.exemplars.guidance import choose_optimal
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, read_landmarks
-from metaf2n_tf.faces.exemplars.library import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
+from metaf2n_tf.faces.exemplars.persons import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
 from metaf2n_tf.photos import process_all
 
 

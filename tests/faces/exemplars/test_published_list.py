@@ -15,7 +15,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.exemplars import published_list
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, write_landmarks
-from metaf2n_tf.faces.exemplars.library import Exemplar
+from metaf2n_tf.faces.exemplars.persons import Exemplar
 
 
 @pytest.fixture

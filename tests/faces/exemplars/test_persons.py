@@ -13,7 +13,7 @@ from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import write_landmarks
-from metaf2n_tf.faces.exemplars.library import ExemplarReader, Library, read_map
+from metaf2n_tf.faces.exemplars.persons import ExemplarReader, Library, read_map
 from metaf2n_tf.faces.source import Source
 
 
