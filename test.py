@@ -21,16 +21,18 @@ flags.DEFINE_string(
 flags.DEFINE_string("output_dir", "./datasets/RealFaces200/Res", "Folder for the results, NAME.png, and results.jsonl.")
 flags.DEFINE_string(
     "model_dir",
-    "./pretrained_models/model-new",
-    "Weights: a published checkpoint (prefix or folder), RealESRGAN_x4plus.pth, ncnn .bin, or .npz.",
+    None,
+    "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, or .npz. Default: "
+    "./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
 )
+flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5.")
 flags.DEFINE_integer("patch_size", 64, "Side of the HQ face patches in pixels.")
 flags.DEFINE_integer("patch_num_per_img", 16, "Patches cut from each face.")
 flags.DEFINE_string("fine_tune_num", "1", "Fine-tuning steps; or several, like 0,1,5,10, one folder steps_N for each.")
-flags.DEFINE_float("task_lr", None, "Learning rate. Default: 1e-2 for meta-trained weights, 1e-3 for plain ones.")
+flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
 flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
 flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
-flags.DEFINE_integer("tile_pad", 40, "Context pixels around a tile.")
+flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
 flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
 flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
 flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
@@ -55,12 +57,13 @@ def main(args: flags.FlagValues) -> int:
             input_dir=Path(args.input_dir),
             face_dir=None if face_dir is None else Path(face_dir),
             output_dir=Path(args.output_dir),
-            model_dir=Path(args.model_dir),
+            model_dir=None if args.model_dir is None else Path(args.model_dir),
             gt_dir=None if args.gt_dir is None else Path(args.gt_dir),
             fine_tune_num=cli.parse_ints("fine_tune_num", args.fine_tune_num),
             **{
                 name: args[name].value
                 for name in [
+                    "blend",
                     "patch_size",
                     "patch_num_per_img",
                     "task_lr",

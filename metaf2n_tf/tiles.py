@@ -10,10 +10,9 @@ import tensorflow as tf
 from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.networks import sr
 
 DEFAULT_TILE = 256
-DEFAULT_TILE_PAD = 40
 _SMALLEST_TILE = 32
 
 Area = tuple[slice, slice]  # rows, columns
@@ -44,7 +43,7 @@ def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slic
 
 def times_scale(part: slice) -> slice:
     """The slice of the x4 picture that covers a slice of the LQ one."""
-    return slice(rrdbnet.SCALE * part.start, rrdbnet.SCALE * part.stop)
+    return slice(sr.SCALE * part.start, sr.SCALE * part.stop)
 
 
 def areas(size: tuple[int, int], tile: int, pad: int) -> Iterator[tuple[Area, Area, Area]]:
@@ -58,28 +57,30 @@ def areas(size: tuple[int, int], tile: int, pad: int) -> Iterator[tuple[Area, Ar
 class SuperResolver:
     """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call."""
 
-    def __init__(self, tile: int = DEFAULT_TILE, tile_pad: int = DEFAULT_TILE_PAD, precision: str = "float32"):
-        """See `split` for `tile` and `tile_pad`; `precision` is float32, bfloat16 or float16."""
+    def __init__(self, tile: int = DEFAULT_TILE, tile_pad: int | None = None, precision: str = "float32"):
+        """See `split` for `tile` and `tile_pad`, None for the network's receptive field; `precision` is float32,
+        bfloat16 or float16."""
         if tile and tile < _SMALLEST_TILE:
             raise UserError(f"--tile {tile}: at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once")
-        if tile_pad < 0:
+        if tile_pad is not None and tile_pad < 0:
             raise UserError(f"--tile_pad {tile_pad}: cannot be negative")
         self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
         self._compiled = {}
 
-    def _forward(self, params: rrdbnet.Params, window: np.ndarray, precision: str) -> np.ndarray:
-        if precision not in self._compiled:
+    def _forward(self, params: sr.Params, window: np.ndarray, precision: str) -> np.ndarray:
+        key = precision, tuple(params)
+        if key not in self._compiled:
 
             def forward(params, images):
                 params = {name: tf.cast(value, precision) for name, value in params.items()}
-                return tf.cast(rrdbnet.forward(params, tf.cast(images, precision)), tf.float32)
+                return tf.cast(sr.forward(params, tf.cast(images, precision)), tf.float32)
 
             # Traced once, with open height and width, for windows of every size.
             images = tf.TensorSpec((1, None, None, 3), tf.float32)
-            self._compiled[precision] = tf.function(forward, autograph=False).get_concrete_function(params, images)
-        return self._compiled[precision](params, tf.constant(window[None])).numpy()[0]
+            self._compiled[key] = tf.function(forward, autograph=False).get_concrete_function(params, images)
+        return self._compiled[key](params, tf.constant(window[None])).numpy()[0]
 
-    def _finite_forward(self, params: rrdbnet.Params, window: np.ndarray) -> np.ndarray:
+    def _finite_forward(self, params: sr.Params, window: np.ndarray) -> np.ndarray:
         out = self._forward(params, window, self.precision)
         if not np.isfinite(out).all() and self.precision != "float32":
             say(f"a tile came out non-finite in {self.precision}: recomputed in float32")
@@ -88,7 +89,7 @@ class SuperResolver:
             raise UserError("the network's output is not finite: these weights cannot be used on this photo")
         return out
 
-    def __call__(self, params: rrdbnet.Params, rgb: np.ndarray, depth: int | None = None) -> np.ndarray:
+    def __call__(self, params: sr.Params, rgb: np.ndarray, depth: int | None = None) -> np.ndarray:
         """Super-resolve a picture x4.
 
         Args:
@@ -103,10 +104,11 @@ class SuperResolver:
           UserError: the smallest tile does not fit into memory, or the output is not finite.
         """
         height, width = rgb.shape[:2]
+        pad = sr.receptive_field(params) if self.tile_pad is None else self.tile_pad
         dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
-        result = np.empty((rrdbnet.SCALE * height, rrdbnet.SCALE * width, 3), dtype)
+        result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
         try:
-            for window, place, kept in areas((height, width), self.tile, self.tile_pad):
+            for window, place, kept in areas((height, width), self.tile, pad):
                 out = self._finite_forward(params, rgb[window])[kept]
                 result[place] = out if depth is None else to_levels(out, depth)
         except tf.errors.ResourceExhaustedError:

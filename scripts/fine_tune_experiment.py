@@ -18,14 +18,15 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name. Left out: only metrics that need none.")
 flags.DEFINE_string("output_dir", "./results/experiment", "Folder for tables, plot, measurements, pictures and report.")
-flags.DEFINE_string("model_dir", "./pretrained_models/model-new", "Weights, as for test.py.")
+flags.DEFINE_string("model_dir", None, "Weights, as for test.py.")
+flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE.")
 flags.DEFINE_string("fine_tune_num", "0,1,2,5,10", "Numbers of steps; 0 is always among them.")
 flags.DEFINE_list("task_lr", [], "Learning rates, like 1e-3,1e-2. Default: the one that suits the weights.")
 flags.DEFINE_string("patch_size", "64", "Sides of the HQ face patches in pixels.")
 flags.DEFINE_string("patch_num_per_img", "16", "Numbers of patches cut from each face.")
 flags.DEFINE_string("seeds", "0", "Seeds of the patch positions.")
 flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
-flags.DEFINE_integer("tile_pad", 40, "Context pixels around a tile.")
+flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
 flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
 flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
 flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
@@ -45,7 +46,7 @@ def main(args: flags.FlagValues) -> int:
 
     paths = ["input_dir", "face_dir", "gt_dir", "output_dir", "model_dir"]
     numbers = ["fine_tune_num", "patch_size", "patch_num_per_img", "seeds"]
-    values = ["tile", "tile_pad", "precision", "detector", "restorer", "niqe", "save_pictures", "report"]
+    values = ["blend", "tile", "tile_pad", "precision", "detector", "restorer", "niqe", "save_pictures", "report"]
     values += ["recursive", "ext", "overwrite", "gpu"]
     return sweep.run(
         sweep.Options(

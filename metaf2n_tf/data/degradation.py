@@ -15,7 +15,7 @@ from metaf2n_tf.data.operations.filter2d import filter2d
 from metaf2n_tf.data.operations.jpeg import jpeg
 from metaf2n_tf.data.operations.noise import gaussian_noise, poisson_noise
 from metaf2n_tf.data.operations.resize import MODES, resize_by, resize_to
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 
 SMALLEST = 80  # pixels: at the least scale of the first stage, less is too small for the border of a 21x21 filter
 

@@ -17,7 +17,7 @@ from metaf2n_tf.data.operations.usm import sharpen
 from metaf2n_tf.data.tfrecords.records import RecordSet
 from metaf2n_tf.data.tfrecords.squares import gradient_energy
 from metaf2n_tf.errors import UserError, first_line
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 
 MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
 MAX_FACE_CROPS = 6  # the last is taken whatever it shows

@@ -1,7 +1,7 @@
 """`measurements.jsonl`: one line a photo, setting and number of steps, from which an experiment goes on."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 from metaf2n_tf.data import files
@@ -39,6 +39,11 @@ def _parse(line: str) -> tuple[Key, dict] | None:
     return None
 
 
+def _order(key: Key) -> tuple:
+    photo, setting, steps = key
+    return photo, isinstance(setting.task_lr, str), astuple(setting), steps
+
+
 class Records:
     """What has been measured so far: `{(photo, setting, steps): record}`, whole on disk after every `save`."""
 
@@ -66,7 +71,7 @@ class Records:
 
     def save(self) -> None:
         """Write all of them, in the order of photos, settings and steps."""
-        lines = [json.dumps(self._records[key], allow_nan=False) + "\n" for key in sorted(self._records)]
+        lines = [json.dumps(self._records[key], allow_nan=False) + "\n" for key in sorted(self._records, key=_order)]
         files.write_bytes(self._path, "".join(lines).encode())
 
 

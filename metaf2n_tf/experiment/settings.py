@@ -12,7 +12,7 @@ from metaf2n_tf.upscale.showing import step_label
 class Setting:
     """One inner loop; any number of steps of it are measured on its way."""
 
-    task_lr: float
+    task_lr: float | str  # or "learned", by the weights
     patch_size: int
     patch_num_per_img: int
     seed: int
@@ -22,7 +22,7 @@ class Setting:
 class Sweep:
     """Every combination of the values given; `steps` are in rising order and start with 0, the unadapted network."""
 
-    task_lr: Sequence[float]
+    task_lr: Sequence[float | str]
     patch_size: Sequence[int]
     patch_num_per_img: Sequence[int]
     seeds: Sequence[int]

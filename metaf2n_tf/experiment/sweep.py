@@ -24,6 +24,7 @@ from metaf2n_tf.upscale import showing
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.weights.load import LEARNED, default_weights
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Options:
     face_dir: Path | None
     gt_dir: Path | None
     output_dir: Path
-    model_dir: Path
+    model_dir: Path | None
+    blend: str | None
     fine_tune_num: list[int]
     task_lr: list[float]
     patch_size: list[int]
     patch_num_per_img: list[int]
     seeds: list[int]
     tile: int
-    tile_pad: int
+    tile_pad: int | None
     precision: str
     detector: str | None
     restorer: str | None
@@ -76,21 +78,23 @@ class Experiment:
             cli.say(f"not computed: {metric}: {reason}")
         if not self.measurer.names:
             raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
+        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
         self.model = MetaF2N(
-            options.model_dir,
+            model_dir,
             tile=options.tile,
             tile_pad=options.tile_pad,
+            blend=options.blend,
             precision=options.precision,
             xla=runtime.xla_pays(device, num_photos * max(options.fine_tune_num)),
         )
         self.sweep = Sweep(
-            options.task_lr or [self.model.task_lr],
+            options.task_lr or [self.model.weights.task_lr_on_record],
             options.patch_size,
             options.patch_num_per_img,
             options.seeds,
             sorted({0, *options.fine_tune_num}),
         )
-        cli.say(f"weights: {self.model.weights}")
+        cli.say(f"weights: {self.model.weights}{why}")
         axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
         cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
@@ -99,7 +103,7 @@ class Experiment:
             "restorer": self.faces.settings["restorer"],
             "weights": self.model.weights.identity,
             "tile": options.tile,
-            "tile_pad": options.tile_pad,
+            "tile_pad": self.model.tile_pad,
             "precision": options.precision,
             "device": device,
             "version": __version__,
@@ -225,7 +229,7 @@ class _OnePhoto:
         experiment, name = self._experiment, self._name
         adaptation = experiment.model.adapt(
             self._pairs,
-            task_lr=setting.task_lr,
+            task_lr=None if setting.task_lr == LEARNED else setting.task_lr,
             patch_size=setting.patch_size,
             patch_num_per_img=setting.patch_num_per_img,
             seed=[setting.seed, zlib.crc32(os.fsencode(name))],

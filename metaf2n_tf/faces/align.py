@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 
 # Five points of the 96 x 112 template: eyes, nose, mouth corners, as (x, y).
 _TEMPLATE = np.array(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand
+from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Shipped
 from metaf2n_tf.weights.fetch import fetch
 
 
@@ -35,6 +35,8 @@ def find_weights(name: str, fetched: bool = False) -> Path:
         return path
     if fetched:
         return fetch(name, entry)
+    if isinstance(entry.source, Shipped):
+        raise UserError(f"{path} is gone. Remedy: get it again with {entry.places}")
     script = "" if isinstance(entry.source, ByHand) else f"python scripts/download_weights.py {name}, or "
     raise UserError(f"there is no {path}. Remedy: {script}get it from {entry.places} ({entry.megabytes} MB)")
 
@@ -49,7 +51,7 @@ def choose(
       name: the one that the user asked for, `NAME` or `NAME:WEIGHTS`, None for the first of `preferred` whose weights
         are there.
       table: all there are.
-      preferred: names to try, the last of which needs no weights of its own.
+      preferred: names to try.
 
     Returns:
       Its name, the path of its weights if it has any of its own, and in words why those before it were not taken.
@@ -75,4 +77,4 @@ def choose(
             refused.append(f"; not {candidate}: {str(error).split('. ')[0]}")
         else:
             return candidate, weights, "".join(refused)
-    raise AssertionError(f"the last preferred {flag} has weights of its own")
+    raise UserError(f"--{flag}: none can be used{''.join(refused)}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 
 LQ, HQ = "Face_LQ", "Face_HQ"
 ALIGNED_LQ, ALIGNED_HQ, PREVIEW = "Aligned_LQ", "Aligned_HQ", "Preview"

@@ -21,8 +21,10 @@ from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import gpen, kdfsrnet
 from metaf2n_tf.tiles import SuperResolver, times_scale
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
+from metaf2n_tf.weights.load import load_weights
 
-_CONTEXT = 16  # LQ pixels around a face that its super-resolution sees
+_CONTEXT = 16  # least LQ pixels around a face that its super-resolution sees
+_FACES_LITE_CONTEXT = 0.4  # of a face's longer side: what faces_lite saw around the faces that it was trained on
 _KDFSRNET_SIZE = 256  # of the faces of MetaF2N's training; the network itself takes any
 _GPU_BATCH = 4  # aligned faces at a time; on a CPU several at once are no faster, and take 0.7 GB more each
 
@@ -177,18 +179,45 @@ def _asffnet(weights: Path, setting: Setting) -> Restorer:
     return restore
 
 
-def _widen(part: slice, length: int) -> tuple[slice, slice]:
+def _widen(part: slice, length: int, context: int) -> tuple[slice, slice]:
     """A slice with context, and the original slice relative to it."""
-    wide = slice(max(part.start - _CONTEXT, 0), min(part.stop + _CONTEXT, length))
+    wide = slice(max(part.start - context, 0), min(part.stop + context, length))
     return wide, slice(part.start - wide.start, part.stop - wide.start)
+
+
+def restore_in_place(restore_crop: Callable[[np.ndarray], np.ndarray], context: float = 0.0) -> Restorer:
+    """A restorer that takes faces as they lie in the photo, so that nothing is resampled.
+
+    Args:
+      restore_crop: float32 (h, w, 3) in [0, 1] to uint8 (4h, 4w, 3).
+      context: how much of a face's longer side it is shown on each side of it, beside the least there is.
+    """
+
+    def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
+        found = []
+        for face in faces:
+            rows, cols = face_slices(face, rgb.shape[:2])
+            around = max(_CONTEXT, round(context * max(rows.stop - rows.start, cols.stop - cols.start)))
+            wide_rows, inner_rows = _widen(rows, rgb.shape[0], around)
+            wide_cols, inner_cols = _widen(cols, rgb.shape[1], around)
+            hq = restore_crop(np.float32(rgb[wide_rows, wide_cols]) / np.float32(255))
+            hq = hq[times_scale(inner_rows), times_scale(inner_cols)]
+            found.append(RestoredFace(face, rgb[rows, cols], hq))
+        return found
+
+    return restore
+
+
+def _refuse_alignment(name: str, setting: Setting) -> None:
+    for flag in ("published_crops", "save_aligned"):
+        if getattr(setting, flag):
+            raise UserError(f"--{flag}: {name} does not align faces. Remedy: --restorer gpen")
 
 
 def _self_ensemble(setting: Setting) -> Restorer:
     """The mean of the SR network's outputs over the 8 flips and rotations: no face restorer, only the network's own
-    best guess, for users who have no restorer's weights."""
-    for flag in ("published_crops", "save_aligned"):
-        if getattr(setting, flag):
-            raise UserError(f"--{flag}: self_ensemble does not align faces. Remedy: --restorer gpen")
+    best guess."""
+    _refuse_alignment("self_ensemble", setting)
     resolver, params = SuperResolver(), {name: tf.constant(value) for name, value in setting.sr().items()}
 
     def restore_crop(lq: np.ndarray) -> np.ndarray:
@@ -201,18 +230,15 @@ def _self_ensemble(setting: Setting) -> Restorer:
                 total = total + np.rot90(out[:, ::-1] if flip else out, -turns)
         return to_levels(total / 8)
 
-    def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
-        found = []
-        for face in faces:
-            rows, cols = face_slices(face, rgb.shape[:2])
-            wide_rows, inner_rows = _widen(rows, rgb.shape[0])
-            wide_cols, inner_cols = _widen(cols, rgb.shape[1])
-            hq = restore_crop(np.float32(rgb[wide_rows, wide_cols]) / np.float32(255))
-            hq = hq[times_scale(inner_rows), times_scale(inner_cols)]
-            found.append(RestoredFace(face, rgb[rows, cols], hq))
-        return found
+    return restore_in_place(restore_crop)
 
-    return restore
+
+def _faces_lite(weights: Path, setting: Setting) -> Restorer:
+    """Our own: an SR network trained on faces, which takes them as they lie in the photo."""
+    _refuse_alignment("faces_lite", setting)
+    resolver = SuperResolver()
+    params = {name: tf.constant(value) for name, value in load_weights(weights).sr.items()}
+    return restore_in_place(lambda lq: resolver(params, lq, depth=8), _FACES_LITE_CONTEXT)
 
 
 RESTORERS = {
@@ -222,9 +248,10 @@ RESTORERS = {
     "gpen_2048": Choice(_gpen, "gpen-bfr-2048"),
     "asffnet": Choice(_asffnet, "asffnet"),
     "kdfsrnet": Choice(_kdfsrnet, "kdfsrnet"),
+    "faces_lite": Choice(_faces_lite, "faces-lite"),
     "self_ensemble": Choice(_self_ensemble),
 }
-PREFERRED = ("gpen", "self_ensemble")
+PREFERRED = ("gpen", "faces_lite")
 
 NOTES = {
     "self_ensemble": "self_ensemble is no face restorer: expect a little tint and brightness from it, not detail",

@@ -17,8 +17,9 @@ from metaf2n_tf.faces.choose import Choice, choose
 from metaf2n_tf.faces.detect import DETECTORS, detect_faces
 from metaf2n_tf.faces.exemplars.guided import NOT_FINITE, GuidedRestorer
 from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, Library
-from metaf2n_tf.networks import gpen, kdfsrnet, rrdbnet
+from metaf2n_tf.networks import gpen, kdfsrnet, sr
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
+from metaf2n_tf.weights.load import load_weights
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Needs:
 def enlarge(lq: tf.Tensor) -> tf.Tensor:
     """x4 by PyTorch's bicubic: levels (N, s, s, 3) to float32 levels (N, 4s, 4s, 3), neither clipped nor rounded."""
     planes = tf.transpose(tf.cast(lq, tf.float32), [0, 3, 1, 2])
-    size = (rrdbnet.SCALE * planes.shape[2], rrdbnet.SCALE * planes.shape[3])
+    size = (sr.SCALE * planes.shape[2], sr.SCALE * planes.shape[3])
     return tf.transpose(resize_to(planes, size, "bicubic"), [0, 2, 3, 1])
 
 
@@ -73,7 +74,7 @@ def restore_with_exemplars(guided: GuidedRestorer, exemplars: Sequence[Exemplar]
         return np.stack([guided.network.levels(*face, exemplars) for face in zip(squares, landmarks, strict=True)])
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
-        side = rrdbnet.SCALE * lq.shape[1]
+        side = sr.SCALE * lq.shape[1]
         levels = tf.numpy_function(restore_levels, [lq], tf.float32, stateful=False)
         levels = tf.debugging.check_numerics(tf.ensure_shape(levels, [lq.shape[0], SIZE, SIZE, 3]), NOT_FINITE)
         return _to_levels(tf.image.resize(levels, [side, side], "area"))
@@ -118,11 +119,17 @@ def _self_ensemble(side: int, needs: Needs) -> BatchRestorer:
         for turns in range(4):
             for flip in (False, True):
                 view = tf.image.rot90(images, turns)
-                out = rrdbnet.forward(params, view[:, :, ::-1] if flip else view)
+                out = sr.forward(params, view[:, :, ::-1] if flip else view)
                 total += tf.image.rot90(out[:, :, ::-1] if flip else out, -turns % 4)
         return _to_levels(total / 8 * 255.0)
 
     return restore
+
+
+def _faces_lite(weights: Path, side: int, _: Needs) -> BatchRestorer:
+    """Our own: an SR network trained on faces."""
+    params = {name: tf.constant(value) for name, value in load_weights(weights).sr.items()}
+    return lambda lq: _to_levels(sr.forward(params, tf.cast(lq, tf.float32) / 255.0) * 255.0)
 
 
 def _none(side: int, _: Needs) -> BatchRestorer:
@@ -139,6 +146,7 @@ RESTORERS = {
     "gpen_256": Choice(_gpen, "gpen-bfr-256"),
     "asffnet": Choice(_asffnet, "asffnet"),
     "kdfsrnet": Choice(_kdfsrnet, "kdfsrnet"),
+    "faces_lite": Choice(_faces_lite, "faces-lite"),
     "self_ensemble": Choice(_self_ensemble),
     "none": Choice(_none),
     "ground_truth": Choice(_ground_truth),

@@ -36,20 +36,24 @@ def _update_one(
 
 
 def update(
-    params: Params, gradient: Params, state: AdamState, learning_rate: tf.Tensor | float
+    params: Params,
+    gradient: Params,
+    state: AdamState,
+    learning_rate: tf.Tensor | float | Mapping[str, tf.Tensor | float],
 ) -> tuple[dict[str, tf.Tensor], AdamState]:
     """One update; epsilon stands outside the bias correction ("epsilon hat" in the paper).
 
     Args:
       params, gradient: float32 tensors by name.
       state: before the update.
-      learning_rate: before bias correction.
+      learning_rate: before bias correction; one for all variables, or one for each.
 
     Returns:
       New parameters and new state.
     """
-    rate = learning_rate * tf.sqrt(1.0 - state.beta2_power) / (1.0 - state.beta1_power)
+    correction = tf.sqrt(1.0 - state.beta2_power) / (1.0 - state.beta1_power)
     new, first, second = {}, {}, {}
     for name, g in gradient.items():
+        rate = (learning_rate[name] if isinstance(learning_rate, Mapping) else learning_rate) * correction
         new[name], first[name], second[name] = _update_one(params[name], g, state.first[name], state.second[name], rate)
     return new, AdamState(first, second, state.beta1_power * BETA1, state.beta2_power * BETA2)

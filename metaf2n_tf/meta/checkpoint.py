@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.meta.adam import AdamState
+from metaf2n_tf.meta.adam import AdamState, initial_state
 from metaf2n_tf.meta.meta_step import TrainingState
 from metaf2n_tf.networks import discriminator, masknet
 from metaf2n_tf.weights import tf1_checkpoint, training_folder
 from metaf2n_tf.weights.check import check_variables
 from metaf2n_tf.weights.discriminator import discriminator_shapes
-from metaf2n_tf.weights.load import sr_shapes
+from metaf2n_tf.weights.load import has_scope, mask_shapes, rate_shapes, sr_shapes
 
 _ADAM_SUFFIXES = {"generator_adam": "", "discriminator_adam": "_1"}  # of the powers, as TF1 numbers its optimizers
 
@@ -24,23 +24,29 @@ def to_variables(state: TrainingState, step: int, first_order: bool) -> dict[str
     variables = {**state.generator, **state.discriminator}
     for field, suffix in _ADAM_SUFFIXES.items():
         adam = getattr(state, field)
-        variables |= training_folder.moments_to_variables(adam.first, adam.second)
-        variables |= {f"beta1_power{suffix}": adam.beta1_power, f"beta2_power{suffix}": adam.beta2_power}
+        if adam.first:
+            variables |= training_folder.moments_to_variables(adam.first, adam.second)
+            variables |= {f"beta1_power{suffix}": adam.beta1_power, f"beta2_power{suffix}": adam.beta2_power}
     arrays = {name: np.asarray(value) for name, value in variables.items()}
     return arrays | {"global_step": np.int32(step), "stop_grad": np.bool_(first_order)}
 
 
 def from_variables(source: str, found: Mapping[str, np.ndarray]) -> TrainingState:
-    """The state that a checkpoint's variables hold, as arrays.
+    """The state that a checkpoint's variables hold, as arrays; without a discriminator where it has none.
 
     Raises:
       UserError: a variable is missing or of another shape, as in a checkpoint for testing only.
     """
-    generator = sr_shapes(source, found) | masknet.variable_shapes()
-    judge = discriminator_shapes(source, found)
+    weights = sr_shapes(source, found)
+    mask = mask_shapes(found) if has_scope(found, masknet.SCOPE) else {}
+    generator = weights | mask | rate_shapes(found, weights)
+    judge = discriminator_shapes(source, found) if has_scope(found, discriminator.SCOPE) else {}
     trained = {"generator_adam": generator, "discriminator_adam": discriminator.trained(judge)}
     states = {}
     for field, suffix in _ADAM_SUFFIXES.items():
+        if not trained[field]:
+            states[field] = initial_state({})
+            continue
         powers = check_variables(source, found, {f"beta{index}_power{suffix}": () for index in (1, 2)})
         moments = training_folder.moments_from_variables(source, found, trained[field])
         states[field] = AdamState(*moments, *powers.values())

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from metaf2n_tf.networks import masknet, rrdbnet
+from metaf2n_tf.networks import masknet, sr
 
 Params = Mapping[str, tf.Tensor]
+Rates = tf.Tensor | float | Mapping[str, tf.Tensor]  # one for all variables, or one for each
 Forward = Callable[[Params, tf.Tensor], tf.Tensor]
 
 
@@ -35,7 +36,7 @@ def inner_loss(
     weight_map: tf.Tensor,
     lq: tf.Tensor,
     hq: tf.Tensor,
-    forward: Forward = rrdbnet.forward,
+    forward: Forward = sr.forward,
 ) -> tf.Tensor:
     """mean(W * |hq - SR(lq)|), a scalar; lq (N, H, W, 3) and hq (N, 4H, 4W, 3), RGB in [0, 1]."""
     return tf.reduce_mean(weight_map * tf.abs(hq - forward(params, lq)))
@@ -46,7 +47,7 @@ def inner_gradient(
     weight_map: tf.Tensor,
     lq: tf.Tensor,
     hq: tf.Tensor,
-    forward: Forward = rrdbnet.forward,
+    forward: Forward = sr.forward,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The inner loss and its gradient in every SR weight (MaskNet's weights are not adapted)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -55,9 +56,10 @@ def inner_gradient(
     return loss, tape.gradient(loss, params)
 
 
-def sgd_update(params: Params, gradient: Params, task_lr: tf.Tensor | float) -> dict[str, tf.Tensor]:
+def sgd_update(params: Params, gradient: Params, task_lr: Rates) -> dict[str, tf.Tensor]:
     """theta - task_lr * gradient, as a new dict."""
-    return {name: value - task_lr * gradient[name] for name, value in params.items()}
+    rates = task_lr if isinstance(task_lr, Mapping) else dict.fromkeys(params, task_lr)
+    return {name: value - rates[name] * gradient[name] for name, value in params.items()}
 
 
 def adapt(
@@ -65,10 +67,10 @@ def adapt(
     mask_params: Params | None,
     lq: tf.Tensor,
     hq: tf.Tensor,
-    task_lr: tf.Tensor | float,
+    task_lr: Rates,
     num_steps: int,
     first_order: bool = False,
-    forward: Forward = rrdbnet.forward,
+    forward: Forward = sr.forward,
 ) -> Adapted:
     """Unrolled inner loop.
 
@@ -77,7 +79,7 @@ def adapt(
       mask_params: MaskNet weights, or None for W = 1.
       lq: float32 (N, H, W, 3), LQ face patches, RGB in [0, 1].
       hq: float32 (N, 4H, 4W, 3), restored face patches, RGB in [0, 1].
-      task_lr: learning rate of plain SGD (TASK_LR).
+      task_lr: learning rate of plain SGD (TASK_LR), or one for each variable (Meta-SGD, Li et al., 2017).
       num_steps: number of steps, >= 1.
       first_order: stop the gradient of the inner gradient, for first-order meta-learning.
       forward: the SR network.

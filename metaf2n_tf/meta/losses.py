@@ -4,10 +4,21 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-L1_WEIGHT, LPIPS_WEIGHT, GAN_WEIGHT, MASK_WEIGHT = 1.0, 0.5, 0.1, 0.002
-
 _DECAY_STEPS = 10000 / 3
 _LEAST_WEIGHT = 0.03
+
+
+class LossWeights(NamedTuple):
+    """Of the terms of the outer loss."""
+
+    l1: float
+    lpips: float
+    gan: float  # 0: there is no discriminator
+    mask: float
+    unadapted: float  # of the outer loss of the weights before any inner step, beside that of the adapted ones
+
+
+PUBLISHED_WEIGHTS = LossWeights(l1=1.0, lpips=0.5, gan=0.1, mask=0.002, unadapted=0.0)
 
 
 class OuterTerms(NamedTuple):
@@ -18,9 +29,9 @@ class OuterTerms(NamedTuple):
     gan: tf.Tensor  # how far the discriminator is from taking SR(lr) for real
     mask: tf.Tensor  # mean((W - 1)^2) / 2
 
-    def total(self) -> tf.Tensor:
+    def total(self, weights: LossWeights) -> tf.Tensor:
         """The outer loss."""
-        return L1_WEIGHT * self.l1 + LPIPS_WEIGHT * self.lpips + GAN_WEIGHT * self.gan + MASK_WEIGHT * self.mask
+        return weights.l1 * self.l1 + weights.lpips * self.lpips + weights.gan * self.gan + weights.mask * self.mask
 
 
 def mask_term(weight_map: tf.Tensor) -> tf.Tensor:

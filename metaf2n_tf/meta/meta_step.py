@@ -7,26 +7,29 @@ Tasks follow one another and only sums of their gradients are kept, so memory do
 """
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import adam, losses
-from metaf2n_tf.meta.inner_loop import Forward, Params, adapt, predict_weight_map
-from metaf2n_tf.meta.losses import OuterTerms
+from metaf2n_tf.meta.inner_loop import Adapted, Forward, Params, adapt, predict_weight_map
+from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS, LossWeights, OuterTerms
 from metaf2n_tf.meta.recompute import recompute
 from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.networks import discriminator, masknet, sr
+from metaf2n_tf.weights.load import RATE_SCOPE
 
 
 class TrainingState(NamedTuple):
     """Everything that a meta-step changes; float32."""
 
-    generator: Params  # SR network and MaskNet
-    discriminator: Params  # with the vectors `u`
+    generator: Params  # SR network and MaskNet; the logarithms of the rates where they are learned
+    discriminator: Params  # with the vectors `u`; empty where GAN_WEIGHT is 0
     generator_adam: adam.AdamState
     discriminator_adam: adam.AdamState
 
@@ -84,8 +87,8 @@ def initial_state(generator: Params, discriminator_params: Params) -> TrainingSt
     """The state before the first step.
 
     Args:
-      generator: SR network's and MaskNet's weights.
-      discriminator_params: with the vectors `u`.
+      generator: SR network's and MaskNet's weights, and logarithms of learned rates.
+      discriminator_params: with the vectors `u`; empty for none.
     """
     generator, discriminator_params = (
         {name: tf.convert_to_tensor(value) for name, value in params.items()}
@@ -99,12 +102,19 @@ def initial_state(generator: Params, discriminator_params: Params) -> TrainingSt
     )
 
 
-def _split(generator: Params) -> tuple[Params, Params]:
-    """The SR network's and MaskNet's variables."""
-    return tuple(
-        {name: value for name, value in generator.items() if name.startswith(f"{scope}/")}
-        for scope in (rrdbnet.SCOPE, masknet.SCOPE)
-    )
+def in_scope(params: Params, scope: str) -> Params:
+    """The variables whose names start with `scope/`."""
+    return {name: value for name, value in params.items() if name.startswith(f"{scope}/")}
+
+
+def initial_rates(sr_names: Iterable[str], task_lr: float) -> dict[str, np.ndarray]:
+    """`{"TaskLR/<variable>": log(task_lr)}`, the rates before they have learned anything."""
+    return {f"{RATE_SCOPE}/{name}": np.float32(math.log(task_lr)) for name in sr_names}
+
+
+def rates(log_rates: Params) -> dict[str, tf.Tensor]:
+    """`{variable: rate}` of `{"TaskLR/<variable>": log rate}`."""
+    return {name.removeprefix(f"{RATE_SCOPE}/"): tf.exp(value) for name, value in log_rates.items()}
 
 
 def _in_bfloat16(forward: Forward) -> Forward:
@@ -121,10 +131,14 @@ def _in_bfloat16(forward: Forward) -> Forward:
 class MetaStep:
     """How meta-steps are computed.
 
-    meta_batch_size: tasks of a whole meta-batch (META_BATCH_SIZE); task_lr, task_iter: of the inner loop; meta_lr,
-    discriminator_lr: of the two Adam optimizers; decay_step_weights: whether MZSR's weights of the inner steps move
-    on with the step number; first_order: no gradient through the inner gradient; recompute_blocks: keep the inputs of
-    RRDB blocks only, less memory for more time; mixed_precision: SR network and discriminator in bfloat16;
+    meta_batch_size: tasks of a whole meta-batch (META_BATCH_SIZE); task_lr, task_iter: of the inner loop, whose rates
+    are those of the state where it has learned ones; meta_lr, discriminator_lr: of the two Adam optimizers; meta_lr
+    falls to meta_lr_end along a half cosine of meta_iter steps (None: it stays); rate_lr: Adam's for the logarithms of
+    learned rates; loss_weights: of the outer loss; sharpened: its target is the sharpened background; inner_loop:
+    False trains plainly, on the same batches with the same losses; clip_norm: longest gradient of the generator, a
+    longer one is shortened (0: any); decay_step_weights: whether MZSR's weights of the inner steps move on with the
+    step number; first_order: no gradient through the inner gradient; recompute_blocks: keep the inputs of the SR
+    network's blocks only, less memory for more time; mixed_precision: SR network and discriminator in bfloat16;
     xla: compile each function to one XLA program.
     """
 
@@ -134,38 +148,66 @@ class MetaStep:
     task_iter: int
     meta_lr: float
     discriminator_lr: float
+    meta_lr_end: float | None = None
+    meta_iter: int = 1
+    rate_lr: float = 1e-2
+    loss_weights: LossWeights = PUBLISHED_WEIGHTS
+    sharpened: bool = True
+    inner_loop: bool = True
+    clip_norm: float = 0.0
     decay_step_weights: bool = True
     first_order: bool = False
     recompute_blocks: bool = False
     mixed_precision: bool = False
     xla: bool = True
 
-    @functools.cached_property
-    def _super_resolve(self) -> Forward:
-        # Not rrdbnet.BLOCK: its second-order gradient needs twice the memory, and XLA takes the weights in it for
-        # constants, which means compiling at every step.
-        block = recompute(rrdbnet.block, self.xla) if self.recompute_blocks else rrdbnet.block
-        forward = functools.partial(rrdbnet.forward, run_block=block)
-        return _in_bfloat16(forward) if self.mixed_precision else forward
+    def _super_resolve(self, params: Params, images: tf.Tensor) -> tf.Tensor:
+        # Not the network's graph_block: its second-order gradient needs twice the memory, and XLA takes the weights in
+        # it for constants, which means compiling at every step.
+        network = sr.network_of(params)
+        block = recompute(network.block, self.xla) if self.recompute_blocks else network.block
+        forward = functools.partial(network.forward, run_block=block)
+        return (_in_bfloat16(forward) if self.mixed_precision else forward)(params, images)
 
     @functools.cached_property
     def _judge(self) -> Forward:
         return _in_bfloat16(discriminator.forward) if self.mixed_precision else discriminator.forward
 
-    def _outer_terms(self, task: MetaBatch, output: tf.Tensor, logits: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
+    def _target(self, task: MetaBatch) -> tf.Tensor:
+        return task.labelb if self.sharpened else task.labelb_nousm
+
+    def _outer_terms(self, judge: Params, task: MetaBatch, output: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
+        """`judge`: the discriminator's normalized weights, empty for none."""
+        target = self._target(task)
         return OuterTerms(
-            l1=tf.reduce_mean(tf.abs(task.labelb - output)),
-            lpips=tf.reduce_mean(lpips.distance(self.lpips_params, task.labelb, output)),
-            gan=losses.real_loss(logits),
+            l1=tf.reduce_mean(tf.abs(target - output)),
+            lpips=tf.reduce_mean(lpips.distance(self.lpips_params, target, output)),
+            gan=losses.real_loss(self._judge(judge, output)) if judge else tf.zeros(()),
             mask=losses.mask_term(weight_map),
+        )
+
+    def _adapt(self, generator: Params, task: MetaBatch) -> Adapted:
+        """The weights to be judged: after each inner step, or as they are where there is no inner loop."""
+        weights = in_scope(generator, sr.SCOPE)
+        if not self.inner_loop:
+            return Adapted([weights], [tf.zeros(())], tf.ones_like(task.labela[..., :1]))
+        return adapt(
+            weights,
+            in_scope(generator, masknet.SCOPE),
+            task.inputa,
+            task.labela,
+            rates(in_scope(generator, RATE_SCOPE)) or self.task_lr,
+            self.task_iter,
+            self.first_order,
+            self._super_resolve,
         )
 
     def task_gradients(self, generator: Params, judge: Params, task: MetaBatch, step: tf.Tensor | int) -> Gradients:
         """Losses and gradients of one task, (B, ...), not divided by anything.
 
         Args:
-          generator: SR network's and MaskNet's weights.
-          judge: the discriminator's, with the vectors `u`.
+          generator: SR network's and MaskNet's weights, and logarithms of learned rates.
+          judge: the discriminator's, with the vectors `u`; empty for none.
           task: one task of a meta-batch.
           step: number of the meta-step, from 0.
         """
@@ -176,30 +218,23 @@ class MetaStep:
         ):
             judge_tape.watch(trained)
             tape.watch(generator)
-            normalized, _ = discriminator.normalize(judge)
-            adapted = adapt(
-                *_split(generator),
-                task.inputa,
-                task.labela,
-                self.task_lr,
-                self.task_iter,
-                self.first_order,
-                self._super_resolve,
-            )
+            normalized = discriminator.normalize(judge)[0] if judge else {}
+            adapted = self._adapt(generator, task)
             outputs = [self._super_resolve(params, task.inputb) for params in adapted.params]
-            logits = [self._judge(normalized, output) for output in outputs]
-            terms = [
-                self._outer_terms(task, output, logit, adapted.weight_map)
-                for output, logit in zip(outputs, logits, strict=True)
-            ]
-            outer = tf.stack([term.total() for term in terms])
-            weighted = tf.reduce_mean(
-                losses.step_weights(step if self.decay_step_weights else 0, self.task_iter) * outer
-            )
-            real = losses.real_loss(self._judge(normalized, task.labelb_nousm))
-            judged = [real + losses.fake_loss(logit) for logit in logits]
+            terms = [self._outer_terms(normalized, task, output, adapted.weight_map) for output in outputs]
+            outer = tf.stack([term.total(self.loss_weights) for term in terms])
+            steps = len(outputs)
+            weighted = tf.reduce_mean(losses.step_weights(step if self.decay_step_weights else 0, steps) * outer)
+            if self.inner_loop and self.loss_weights.unadapted:
+                before = self._super_resolve(in_scope(generator, sr.SCOPE), task.inputb)
+                terms_before = self._outer_terms(normalized, task, before, tf.ones_like(adapted.weight_map))
+                weighted += self.loss_weights.unadapted * terms_before.total(self.loss_weights)
+            judged = [tf.zeros(())] * steps
+            if judge:
+                real = losses.real_loss(self._judge(normalized, task.labelb_nousm))
+                judged = [real + losses.fake_loss(self._judge(normalized, output)) for output in outputs]
         return Gradients(
-            generator=tape.gradient(weighted, generator),
+            generator=tape.gradient(weighted, generator, unconnected_gradients=tf.UnconnectedGradients.ZERO),
             discriminator=judge_tape.gradient(judged[-1], trained),
             losses=Losses(
                 inner=adapted.losses[0],
@@ -245,14 +280,14 @@ class MetaStep:
 
     def unadapted(self, state: TrainingState, batch: MetaBatch) -> Unadapted:
         """The outer loss of the tasks given without any inner step: (tasks, B, ...); nothing is kept for gradients."""
-        sr, mask = _split(state.generator)
-        normalized, _ = discriminator.normalize(state.discriminator)
+        weights, mask = (in_scope(state.generator, scope) for scope in (sr.SCOPE, masknet.SCOPE))
+        normalized = discriminator.normalize(state.discriminator)[0] if state.discriminator else {}
 
         def one_task(task: MetaBatch) -> tuple[tf.Tensor, ...]:
-            output = self._super_resolve(sr, task.inputb)
-            weight_map = predict_weight_map(mask, task.inputa, task.labela)
-            terms = self._outer_terms(task, output, self._judge(normalized, output), weight_map)
-            return terms.total(), terms.l1, terms.lpips, terms.gan, output
+            output = self._super_resolve(weights, task.inputb)
+            weight_map = predict_weight_map(mask if self.inner_loop else None, task.inputa, task.labela)
+            terms = self._outer_terms(normalized, task, output, weight_map)
+            return terms.total(self.loss_weights), terms.l1, terms.lpips, terms.gan, output
 
         types = (tf.float32,) * len(Unadapted._fields)
         *terms, outputs = tf.map_fn(one_task, batch, parallel_iterations=1, fn_output_signature=types)
@@ -265,15 +300,30 @@ class MetaStep:
         )
         return self._over_tasks(one_task, batch)
 
-    def apply(self, state: TrainingState, gradients: Gradients) -> tuple[TrainingState, Report]:
+    def _learning_rates(self, generator: Params, step: tf.Tensor | int) -> dict[str, tf.Tensor | float]:
+        """Adam's rate for each variable of the generator at this step."""
+        rate = self.meta_lr
+        if self.meta_lr_end is not None:
+            done = tf.minimum(tf.cast(step, tf.float32) / self.meta_iter, 1.0)
+            rate = self.meta_lr_end + (rate - self.meta_lr_end) * (1.0 + tf.cos(math.pi * done)) / 2.0
+        return {name: self.rate_lr if name.startswith(f"{RATE_SCOPE}/") else rate for name in generator}
+
+    def apply(
+        self, state: TrainingState, gradients: Gradients, step: tf.Tensor | int = 0
+    ) -> tuple[TrainingState, Report]:
         """Update both networks with the gradients of a whole meta-batch, or neither where one of them is not finite."""
         norms = tf.linalg.global_norm([*gradients.generator.values(), *gradients.discriminator.values()])
         finite = tf.math.is_finite(norms + gradients.losses.weighted + gradients.losses.discriminator[-1])
 
         def updated() -> TrainingState:
-            generator, generator_adam = adam.update(
-                state.generator, gradients.generator, state.generator_adam, self.meta_lr
-            )
+            gradient = gradients.generator
+            if self.clip_norm:
+                clipped, _ = tf.clip_by_global_norm(list(gradient.values()), self.clip_norm)
+                gradient = dict(zip(gradient, clipped, strict=True))
+            learning_rates = self._learning_rates(gradient, step)
+            generator, generator_adam = adam.update(state.generator, gradient, state.generator_adam, learning_rates)
+            if not state.discriminator:
+                return state._replace(generator=generator, generator_adam=generator_adam)
             _, advanced = discriminator.normalize(state.discriminator)
             judge, judge_adam = adam.update(
                 state.discriminator, gradients.discriminator, state.discriminator_adam, self.discriminator_lr
@@ -291,7 +341,7 @@ class MetaStep:
         """A whole meta-step, `(state, batch, step) -> (new state, report)`, as one program."""
 
         def meta_step(state: TrainingState, batch: MetaBatch, step: tf.Tensor) -> tuple[TrainingState, Report]:
-            return self.apply(state, self.gradients(state, batch, step))
+            return self.apply(state, self.gradients(state, batch, step), step)
 
         return self.compile(meta_step)
 

@@ -77,7 +77,7 @@ class Replicas:
         apply = self._meta_step.compile(self._meta_step.apply)
 
         def replica(state: TrainingState, batch: MetaBatch, step: tf.Tensor) -> tuple[TrainingState, Report]:
-            return apply(state, _sum_over_replicas(gradients(state, batch, step)))
+            return apply(state, _sum_over_replicas(gradients(state, batch, step)), step)
 
         return self._on_all(replica)
 

@@ -7,19 +7,27 @@ from types import ModuleType, SimpleNamespace
 
 from metaf2n_tf.errors import UserError
 
+SHARPENED, PLAIN = OUTER_TARGETS = ("sharpened", "plain")
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
-_WHOLE = {  # name: (least value, of which it must be a multiple)
-    "HEIGHT": (4, 4),
-    "HEIGHT1": (32, 8),  # for AlexNet and the discriminator
-    "SEED": (0, 1),
-    "SECOND_ORDER_GRAD_ITER": (0, 1),
-    "KEEP_CHECKPOINTS": (0, 1),
-} | dict.fromkeys(
-    ["META_ITER", "META_BATCH_SIZE", "TASK_ITER", "TASK_BATCH_SIZE", "PRINT_ITER", "SAVE_ITER", "MAX_SKIPPED"], (1, 1)
+_WHOLE = (
+    {  # name: (least value, of which it must be a multiple)
+        "HEIGHT": (4, 4),
+        "HEIGHT1": (32, 8),  # for AlexNet and the discriminator
+        "SEED": (0, 1),
+        "SECOND_ORDER_GRAD_ITER": (0, 1),
+        "KEEP_CHECKPOINTS": (0, 1),
+    }
+    | dict.fromkeys(
+        ["META_ITER", "META_BATCH_SIZE", "TASK_ITER", "TASK_BATCH_SIZE", "PRINT_ITER", "SAVE_ITER", "MAX_SKIPPED"],
+        (1, 1),
+    )
+    | {"MASK_WIDTH": (1, 1)}
 )
-_RATES = ["META_LR", "DISCRIMINATOR_LR", "TASK_LR"]
+_NUMBERS = ["META_LR", "META_LR_DECAY", "DISCRIMINATOR_LR", "TASK_LR", "RATE_LR", "CLIP_NORM", "MASK_BIAS"]
+_NUMBERS += ["L1_WEIGHT", "LPIPS_WEIGHT", "GAN_WEIGHT", "MASK_WEIGHT", "UNADAPTED_WEIGHT"]
+_FLAGS = ["DECAY_STEP_WEIGHTS", "INNER_LOOP", "LEARN_TASK_LR", "CONTEXT_BRANCH"]
 _TEXTS = ["TFRECORD_PATH0", "TFRECORD_PATH1", "RESTORER", "SR_WEIGHTS", "DISCRIMINATOR_WEIGHTS", "LPIPS_WEIGHTS"]
-_TEXTS += ["EXEMPLAR_DIR", "CHECKPOINT_DIR", "LOG_DIR"]
+_TEXTS += ["SR_BLEND", "EXEMPLAR_DIR", "CHECKPOINT_DIR", "LOG_DIR"]
 
 
 class Settings(SimpleNamespace):
@@ -55,12 +63,16 @@ def _check(values: Mapping[str, object]) -> None:
         value = values.get(name)
         fine = isinstance(value, int) and not isinstance(value, bool) and value >= least and value % unit == 0
         check(name, fine, f"a whole number of at least {least}" + (f", a multiple of {unit}" if unit > 1 else ""))
-    for name in _RATES:
+    for name in _NUMBERS:
         value = values.get(name)
         check(name, isinstance(value, int | float) and 0 <= value < math.inf, "a number of at least 0")
     for name in _TEXTS:
         check(name, isinstance(values.get(name), str), "text")
-    check("DECAY_STEP_WEIGHTS", isinstance(values.get("DECAY_STEP_WEIGHTS"), bool), "True or False")
+    for name in _FLAGS:
+        check(name, isinstance(values.get(name), bool), "True or False")
+    check("OUTER_TARGET", values.get("OUTER_TARGET") in OUTER_TARGETS, " or ".join(OUTER_TARGETS))
+    if values["LEARN_TASK_LR"]:
+        check("TASK_LR", values["TASK_LR"] > 0, "more than 0 where rates are learned")
     for name, other in (("WIDTH", "HEIGHT"), ("WIDTH1", "HEIGHT1")):
         check(name, values.get(name) == values[other], f"{other}, {values[other]}, as patches are squares")
     check("CHANNEL", values.get("CHANNEL") == 3, "3, as pictures are RGB")

@@ -20,16 +20,17 @@ from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
-from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
+from metaf2n_tf.meta.losses import LossWeights
+from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_rates, initial_state
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
-from metaf2n_tf.meta.settings import Settings
+from metaf2n_tf.meta.settings import SHARPENED, Settings
 from metaf2n_tf.meta.watch import Watch
 from metaf2n_tf.metrics.lpips import load_lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
-from metaf2n_tf.weights.load import load_weights
+from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
 
 RANDOM = "random"
 
@@ -59,12 +60,27 @@ def _need(name: str, path: str, remedy: str) -> None:
 
 
 def _restorer(settings: Settings, side: int) -> BatchRestorer:
+    def sr_params() -> dict[str, np.ndarray]:
+        return load_weights(settings.SR_WEIGHTS, settings.SR_BLEND).sr
+
     try:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
-        return make_restorer(settings.RESTORER, side, Needs(lambda: load_weights(settings.SR_WEIGHTS).sr, exemplars))
+        return make_restorer(settings.RESTORER, side, Needs(sr_params, exemplars))
     except UserError as error:
         reason = str(error).replace("--restorer ", "RESTORER = ", 1).replace("--exemplar_dir", "EXEMPLAR_DIR")
         raise UserError(f"{reason}; or --set RESTORER=self_ensemble") from None
+
+
+def context_branch(weights: Weights, seed: int) -> dict[str, np.ndarray]:
+    """An untrained context branch for these weights, which must be a compact network's that has none.
+
+    Raises:
+      UserError: another network.
+    """
+    first = f"{sr.SCOPE}/body/0/bias"
+    if first not in weights.sr or context_srvgg.count_levels(weights.sr):
+        raise UserError(f"CONTEXT_BRANCH: {weights} is no SRVGGNetCompact without one")
+    return context_srvgg.initial_branch(weights.sr[first].size, seed=seed)
 
 
 def untrained_state(settings: Settings) -> TrainingState:
@@ -76,17 +92,26 @@ def untrained_state(settings: Settings) -> TrainingState:
     fetch = "python scripts/download_weights.py"
     instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
     _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
-    weights = load_weights(settings.SR_WEIGHTS)
+    weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
     say(f"SR network: {weights}")
-    mask = masknet.initial_params(settings.SEED) if weights.mask is None else weights.mask
+    generator = dict(weights.sr)
+    if settings.CONTEXT_BRANCH:
+        generator |= context_branch(weights, settings.SEED)
+    if settings.INNER_LOOP:
+        mask = weights.mask or masknet.initial_params(settings.SEED, settings.MASK_WIDTH, settings.MASK_BIAS)
+        generator |= mask
+    if settings.INNER_LOOP and settings.LEARN_TASK_LR:
+        generator |= initial_rates(weights.sr, settings.TASK_LR)
     source = settings.DISCRIMINATOR_WEIGHTS
-    if source == RANDOM:
+    if not settings.GAN_WEIGHT:
+        judge = {}
+    elif source == RANDOM:
         judge = discriminator.initial_params(settings.SEED)
     else:
-        instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}"
+        instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}, or GAN_WEIGHT=0"
         _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
         judge = load_discriminator(source)
-    return initial_state({**weights.sr, **mask}, judge)
+    return initial_state(generator, judge)
 
 
 def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
@@ -161,6 +186,13 @@ class Trainer:
             task_lr=settings.TASK_LR,
             task_iter=settings.TASK_ITER,
             meta_lr=settings.META_LR,
+            meta_lr_end=None if settings.META_LR_DECAY == 1 else settings.META_LR_DECAY * settings.META_LR,
+            meta_iter=settings.META_ITER,
+            rate_lr=settings.RATE_LR,
+            loss_weights=LossWeights(*(getattr(settings, f"{name.upper()}_WEIGHT") for name in LossWeights._fields)),
+            sharpened=settings.OUTER_TARGET == SHARPENED,
+            inner_loop=settings.INNER_LOOP,
+            clip_norm=settings.CLIP_NORM,
             discriminator_lr=settings.DISCRIMINATOR_LR,
             decay_step_weights=settings.DECAY_STEP_WEIGHTS,
             first_order=self._made_for,
@@ -182,8 +214,9 @@ class Trainer:
         state = self._replicas.first(self._state)
         trained = {**state.generator, **discriminator.trained(state.discriminator)}
         for what, scope in (
-            ("SR network", rrdbnet.SCOPE),
+            ("SR network", sr.SCOPE),
             ("MaskNet", masknet.SCOPE),
+            ("learned rates", RATE_SCOPE),
             ("discriminator", discriminator.SCOPE),
         ):
             count = sum(int(np.prod(value.shape)) for name, value in trained.items() if name.startswith(f"{scope}/"))

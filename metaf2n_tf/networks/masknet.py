@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 
 SCOPE = "Mask"
 WIDTH = 64
@@ -16,9 +16,9 @@ _TRUNCATED_DEVIATION = 0.87962566103423978  # of a normal cut off at 2
 Params = Mapping[str, tf.Tensor]
 
 
-def variable_shapes() -> dict[str, tuple[int, ...]]:
+def variable_shapes(width: int = WIDTH) -> dict[str, tuple[int, ...]]:
     """`{"Mask/conv1/kernel": (3, 3, 6, 64), ...}`: kernels are HWIO, in the published order."""
-    channels = [6, *[WIDTH] * (NUM_CONV - 1), 1]
+    channels = [6, *[width] * (NUM_CONV - 1), 1]
     shapes = {}
     for index in range(NUM_CONV):
         shapes[f"{SCOPE}/conv{index + 1}/kernel"] = (3, 3, channels[index], channels[index + 1])
@@ -26,16 +26,20 @@ def variable_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def initial_params(seed: int) -> dict[str, np.ndarray]:
-    """Draw untrained weights: TF1's VarianceScaling (scale 1, fan in, truncated normal), zero biases, float32."""
+def initial_params(seed: int, width: int = WIDTH, bias: float = 0.0) -> dict[str, np.ndarray]:
+    """Draw untrained weights: TF1's VarianceScaling (scale 1, fan in, truncated normal), zero biases, float32.
+
+    `bias` is the last convolution's: W starts near it.
+    """
     rng = np.random.default_rng(seed)
     params = {}
-    for name, shape in variable_shapes().items():
+    for name, shape in variable_shapes(width).items():
         values = rng.standard_normal(shape)
         while np.any(far := np.abs(values) > 2.0):
             values[far] = rng.standard_normal(np.count_nonzero(far))
         scale = 1.0 / np.sqrt(np.prod(shape[:-1])) / _TRUNCATED_DEVIATION
         params[name] = np.float32(scale * values) if len(shape) > 1 else np.zeros(shape, np.float32)
+    params[f"{SCOPE}/conv{NUM_CONV}/bias"] += np.float32(bias)
     return params
 
 

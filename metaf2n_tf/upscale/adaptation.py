@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.meta import inner_loop
-from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.networks import sr
 from metaf2n_tf.weights.load import Weights
 
 _CHUNK_PIXELS = 4096  # LQ pixels in a chunk: 16 patches of 16 x 16, about 1.5 GB of activations
@@ -25,7 +25,7 @@ class Adaptation:
     without patches; patches: how many there are.
     """
 
-    def __init__(self, adapter: "Adapter", lq: np.ndarray, hq: np.ndarray, task_lr: float):
+    def __init__(self, adapter: "Adapter", lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates):
         self._adapter, self._task_lr = adapter, task_lr
         self.patches = len(lq)
         size = max(1, _CHUNK_PIXELS // (lq.shape[1] * lq.shape[2]))
@@ -43,10 +43,10 @@ class Adaptation:
         """Whether every loss so far is a number."""
         return all(math.isfinite(loss) for loss in self.losses)
 
-    def _loss(self, params: rrdbnet.Params) -> float:
+    def _loss(self, params: sr.Params) -> float:
         return sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in self._chunks)
 
-    def _gradient(self, params: rrdbnet.Params) -> tuple[float, dict[str, tf.Tensor]]:
+    def _gradient(self, params: sr.Params) -> tuple[float, dict[str, tf.Tensor]]:
         total_loss, total = 0.0, None
         for share, *chunk in self._chunks:
             loss, gradient = self._adapter.gradient(params, *chunk)
@@ -56,7 +56,7 @@ class Adaptation:
             total = gradient
         return total_loss, total
 
-    def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, rrdbnet.Params]]:
+    def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, sr.Params]]:
         """Yield (steps, weights after that many) in rising order; `losses` then ends with these weights' loss.
 
         The loaded weights themselves (`Adapter.params`) where there are no patches, and from the first loss on that is
@@ -81,10 +81,13 @@ class Adapter:
     """The weights on the device and the compiled functions, made once per run."""
 
     def __init__(self, weights: Weights, xla: bool):
-        """`xla` compiles the residual blocks of the gradient."""
+        """`xla` compiles the blocks of the gradient, where that pays for the network."""
         self.params = {name: tf.constant(value) for name, value in weights.sr.items()}
         self.mask = None if weights.mask is None else {name: tf.constant(v) for name, v in weights.mask.items()}
-        forward = functools.partial(rrdbnet.forward, run_block=rrdbnet.XLA_BLOCK if xla else rrdbnet.BLOCK)
+        network = sr.network_of(self.params)
+        xla = xla and network.xla_block is not None
+        self.mode = "XLA" if xla else "graph"
+        forward = functools.partial(network.forward, run_block=network.xla_block if xla else network.graph_block)
 
         def compiled(function):
             return tf.function(function, autograph=False, reduce_retracing=not xla)
@@ -93,6 +96,6 @@ class Adapter:
         self.gradient = compiled(functools.partial(inner_loop.inner_gradient, forward=forward))
         self.loss = compiled(functools.partial(inner_loop.inner_loss, forward=forward))
 
-    def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: float) -> Adaptation:
+    def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates) -> Adaptation:
         """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches."""
         return Adaptation(self, lq, hq, task_lr)

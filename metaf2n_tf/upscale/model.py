@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.networks import masknet, rrdbnet
-from metaf2n_tf.tiles import DEFAULT_TILE, DEFAULT_TILE_PAD, SuperResolver, areas, times_scale
+from metaf2n_tf.meta import inner_loop
+from metaf2n_tf.networks import masknet, sr
+from metaf2n_tf.tiles import DEFAULT_TILE, SuperResolver, areas, times_scale
 from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
 from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, sample_patches
-from metaf2n_tf.weights.load import DEFAULT_TASK_LR, Weights, load_weights
+from metaf2n_tf.weights.load import Weights, load_weights
 
 _MASK_TILE = 96  # LQ pixels
 
@@ -22,7 +23,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 class MetaF2N:
     """An SR network with its MaskNet, compiled once for all photos.
 
-    weights: what was loaded; task_lr: the learning rate that suits it.
+    weights: what was loaded; task_lr: the learning rate that suits it, or the learned rate of each variable.
     """
 
     def __init__(
@@ -30,15 +31,18 @@ class MetaF2N:
         model_dir: str | Path,
         *,
         tile: int = DEFAULT_TILE,
-        tile_pad: int = DEFAULT_TILE_PAD,
+        tile_pad: int | None = None,
+        blend: str | None = None,
         precision: str = "float32",
         xla: bool = False,
     ):
         """Load the weights.
 
         Args:
-          model_dir: a published checkpoint (prefix or folder), RealESRGAN_x4plus.pth, ncnn's .bin, or .npz.
-          tile, tile_pad: LQ pixels that are super-resolved at once, and their context (0: the whole photo).
+          model_dir: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn's .bin, or .npz.
+          tile, tile_pad: LQ pixels that are super-resolved at once (0: the whole photo), and their context (None: what
+            the network sees).
+          blend: other weights of the same network and their share, FILE:SHARE.
           precision: of the super-resolution: float32, bfloat16 or float16.
           xla: compile the residual blocks of the fine-tuning steps; see `runtime.xla_pays`.
 
@@ -46,12 +50,23 @@ class MetaF2N:
           UserError: no usable weights there, or impossible tiles.
         """
         self.resolver = SuperResolver(tile, tile_pad, precision)
-        self.weights: Weights = load_weights(Path(model_dir))
-        self.task_lr = DEFAULT_TASK_LR[self.weights.kind]
+        self.weights: Weights = load_weights(Path(model_dir), blend)
+        self.task_lr: inner_loop.Rates = self.weights.task_lr
         self._adapter = Adapter(self.weights, xla)
 
     @property
-    def unadapted(self) -> rrdbnet.Params:
+    def mode(self) -> str:
+        """How the fine-tuning steps are computed: graph or XLA."""
+        return self._adapter.mode
+
+    @property
+    def tile_pad(self) -> int:
+        """Context pixels around a tile."""
+        pad = self.resolver.tile_pad
+        return sr.receptive_field(self.weights.sr) if pad is None else pad
+
+    @property
+    def unadapted(self) -> sr.Params:
         """The SR network's weights as they were loaded."""
         return self._adapter.params
 
@@ -59,7 +74,7 @@ class MetaF2N:
         self,
         faces: Sequence[Pair],
         *,
-        task_lr: float | None = None,
+        task_lr: inner_loop.Rates | None = None,
         patch_size: int = PATCH_SIZE,
         patch_num_per_img: int = PATCH_NUM_PER_IMG,
         seed: int | Sequence[int] = 0,
@@ -83,7 +98,7 @@ class MetaF2N:
         lq, hq = sample_patches(list(faces), patch_size, patch_num_per_img, np.random.default_rng(seed))
         return self._adapter.adapt(lq, hq, self.task_lr if task_lr is None else task_lr)
 
-    def upscale(self, rgb: np.ndarray, params: rrdbnet.Params | None = None, depth: int | None = 8) -> np.ndarray:
+    def upscale(self, rgb: np.ndarray, params: sr.Params | None = None, depth: int | None = 8) -> np.ndarray:
         """Super-resolve a photo x4.
 
         Args:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import times_scale
 
 PATCH_SIZE, PATCH_NUM_PER_IMG = 64, 16

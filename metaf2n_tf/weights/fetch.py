@@ -17,7 +17,7 @@ from tqdm import tqdm
 from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Url
+from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Shipped, Url
 
 _BLOCK = 1 << 20
 
@@ -136,6 +136,8 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         return target
     if isinstance(entry.source, ByHand):
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
+    if isinstance(entry.source, Shipped):
+        raise UserError(f"{target}: is gone. Remedy: get it again with {entry.places}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
     say(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")

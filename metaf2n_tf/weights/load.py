@@ -1,31 +1,41 @@
 """From any weight file to the SR network's and MaskNet's params, checked variable by variable."""
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.networks import masknet, rrdbnet
+from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.weights import ncnn, npz, pth, tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
 
 META_TRAINED = "meta-trained"
 PLAIN = "plain Real-ESRGAN"
+LEARNED = "learned"  # the rate on record of weights that have one for each variable
+PUBLISHED = Path("pretrained_models/model-new")  # relative to the working directory, as in the published scripts
+_SHIPPED = Path(__file__).resolve().parents[2] / "pretrained_models"
+METAF2N_LITE, FACES_LITE = _SHIPPED / "metaf2n_lite.npz", _SHIPPED / "faces_lite.npz"
+RATE_SCOPE = "TaskLR"  # TaskLR/<variable>: the natural logarithm of the variable's learned rate
 
-# MetaF2N's rate is right for meta-trained weights only; on plain ones it costs decibels, and a tenth of it gains some.
-DEFAULT_TASK_LR = {META_TRAINED: 1e-2, PLAIN: 1e-3}
+META_TRAINED_TASK_LR = 1e-2  # TASK_LR of the published code
 
 
 @dataclass(frozen=True)
 class Weights:
-    """SR and MaskNet weights; `mask` is None for plain Real-ESRGAN weights, which means W = 1."""
+    """SR and MaskNet weights, and learned rates of the inner loop, as logarithms.
+
+    `mask` is None for plain weights, which means W = 1; `log_rates` is empty where no rates were learned.
+    """
 
     source: str
     sr: dict[str, np.ndarray]
     mask: dict[str, np.ndarray] | None
+    log_rates: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -33,74 +43,149 @@ class Weights:
         return PLAIN if self.mask is None else META_TRAINED
 
     @property
+    def task_lr(self) -> float | dict[str, np.ndarray]:
+        """The inner loop's rate that suits these weights: learned for each variable, the published one, or plain."""
+        if self.log_rates:
+            return {name.removeprefix(f"{RATE_SCOPE}/"): np.exp(value) for name, value in self.log_rates.items()}
+        return sr.network_of(self.sr).plain_task_lr if self.mask is None else META_TRAINED_TASK_LR
+
+    @property
+    def task_lr_on_record(self) -> float | str:
+        """The rate that suits these weights, as records name it: a number, or "learned"."""
+        return LEARNED if self.log_rates else self.task_lr
+
+    @property
+    def task_lr_in_words(self) -> str:
+        """The rate that suits these weights, and why."""
+        if self.log_rates:
+            least, largest = (np.exp(pick(list(self.log_rates.values()))) for pick in (np.min, np.max))
+            return f"one for each variable, from {least:.2g} to {largest:.2g}, as these weights have learned them"
+        return f"{self.task_lr:g}, the default for {self.kind} weights"
+
+    @property
     def identity(self) -> str:
         """The first 16 hex digits of the sha256 over names and float32 values: the same in every file format."""
         digest = hashlib.sha256()
-        for name, value in sorted((self.sr | (self.mask or {})).items()):
+        for name, value in sorted((self.sr | (self.mask or {}) | self.log_rates).items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(value, "<f4"))
         return digest.hexdigest()[:16]
 
     def __str__(self) -> str:
-        blocks = rrdbnet.count_blocks(self.sr)
-        width = self.sr[f"{rrdbnet.SCOPE}/conv_first/bias"].size
-        return f"{self.source} ({self.kind}, RRDBNet of {blocks} blocks, {width} wide, identity {self.identity})"
+        shapes = {name: value.shape for name, value in self.sr.items()}
+        network = sr.network_of(self.sr).title(shapes)
+        return f"{self.source} ({self.kind}, {network}, identity {self.identity})"
 
 
 def sr_shapes(source: str, found: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    """The shapes an RRDBNet of this file's width and depth must have."""
-    blocks = {name.split("/")[2] for name in found if name.startswith(f"{rrdbnet.SCOPE}/body/")}
-    first, grown = f"{rrdbnet.SCOPE}/conv_first/bias", f"{rrdbnet.SCOPE}/body/0/rdb1/conv1/bias"
-    for name in (first, grown):
-        if name not in found:
-            raise UserError(f"{source}: variable {name} is missing, so this is not an RRDBNet of MetaF2N")
-    return rrdbnet.variable_shapes(len(blocks), found[first].size, found[grown].size)
+    """The shapes that the SR network of this file, of its width and depth, must have.
+
+    Raises:
+      UserError: no SR network that is known, or not one of scale 4.
+    """
+    try:
+        return sr.network_of(found).shapes_like({name: value.shape for name, value in found.items()})
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
-def _from_variables(source: str, found: Mapping[str, np.ndarray], need_mask: bool) -> Weights:
-    sr = check_variables(source, found, sr_shapes(source, found))
-    has_mask = need_mask or any(name.startswith(f"{masknet.SCOPE}/") for name in found)
-    return Weights(source, sr, check_variables(source, found, masknet.variable_shapes()) if has_mask else None)
+def mask_shapes(found: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    """The shapes that the MaskNet of this file, of its width, must have."""
+    first = found.get(f"{masknet.SCOPE}/conv1/bias", np.zeros(masknet.WIDTH))
+    return masknet.variable_shapes(first.size)
+
+
+def has_scope(found: Mapping[str, np.ndarray], scope: str) -> bool:
+    """Whether any variable's name starts with `scope/`."""
+    return any(name.startswith(f"{scope}/") for name in found)
+
+
+def rate_shapes(found: Mapping[str, np.ndarray], sr_names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the logarithms of learned rates: none where the file has none of them."""
+    return {f"{RATE_SCOPE}/{name}": () for name in sr_names} if has_scope(found, RATE_SCOPE) else {}
+
+
+def _from_variables(source: str, found: Mapping[str, np.ndarray]) -> Weights:
+    weights = check_variables(source, found, sr_shapes(source, found))
+    mask = check_variables(source, found, mask_shapes(found)) if has_scope(found, masknet.SCOPE) else None
+    return Weights(source, weights, mask, check_variables(source, found, rate_shapes(found, weights)))
 
 
 def _load_pth(path: Path) -> Weights:
     state = pth.read_state_dict(path)
-    found = {f"{rrdbnet.SCOPE}/{name.replace('.', '/')}": value for name, value in state.items()}
-    return _from_variables(str(path), found, need_mask=False)
+    found = {f"{sr.SCOPE}/{name.replace('.', '/')}": value for name, value in state.items()}
+    return _from_variables(str(path), found)
 
 
 def _load_npz(path: Path) -> Weights:
-    return _from_variables(str(path), npz.read_npz(path), need_mask=False)
+    return _from_variables(str(path), npz.read_npz(path))
 
 
 def _load_ncnn(path: Path) -> Weights:
-    return _from_variables(str(path), ncnn.read_ncnn(path), need_mask=False)
+    return _from_variables(str(path), ncnn.read_ncnn(path))
 
 
 _READERS = {".pth": _load_pth, ".npz": _load_npz, ".param": _load_ncnn, ".bin": _load_ncnn}
 
 
-def load_weights(path: str | Path) -> Weights:
-    """Load SR weights, and MaskNet's where the file has them.
+def default_weights() -> tuple[Path, str]:
+    """The weights of those who name none, and in words why: the published checkpoint where it is, else our own."""
+    if tf1_checkpoint.resolve_prefix(PUBLISHED) is not None:
+        return PUBLISHED, ", the published ones, which are there"
+    return METAF2N_LITE, f", the shipped ones, as there are no published ones at {PUBLISHED}"
+
+
+def load_weights(path: str | Path, blend: str | None = None) -> Weights:
+    """Load SR weights, and MaskNet's and the learned rates where the file has them.
 
     Args:
-      path: a published TF1 checkpoint (prefix, one of its files, or folder), which must hold MaskNet too;
-        `RealESRGAN_x4plus.pth`; ncnn's `.param`/`.bin`; or our own `.npz`.
+      path: a published TF1 checkpoint (prefix, one of its files, or folder); `RealESRGAN_x4plus.pth` or another `.pth`
+        of Real-ESRGAN; ncnn's `.param`/`.bin`; or our own `.npz`.
+      blend: other weights of the same network and their share, like `realesr-general-wdn-x4v3.pth:0.5`; see `blended`.
 
     Raises:
-      UserError: nothing there, an unknown or damaged file, a variable missing or of another shape.
+      UserError: nothing there, an unknown or damaged file, a variable missing or of another shape; weights of two
+        networks; a share outside [0, 1].
     """
     path = Path(path)
     try:
-        return _load(path)
+        weights = _load(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not blend:
+        return weights
+    other, colon, share = blend.rpartition(":")
+    try:
+        number = float(share)
+    except ValueError:
+        number = math.nan
+    if not (other and colon and 0 <= number <= 1):
+        raise UserError(f"blend {blend}: expected FILE:SHARE, the share from 0 to 1")
+    return blended(weights, load_weights(other), number)
+
+
+def blended(weights: Weights, other: Weights, share: float) -> Weights:
+    """(1 - share) * weights + share * other, variable by variable, as Real-ESRGAN's `--denoise_strength` does it.
+
+    MaskNet and learned rates, which belong to the weights that they were trained with, stay those of `weights`.
+
+    Raises:
+      UserError: the two are not of one network.
+    """
+    for name in weights.sr | other.sr:
+        if name not in other.sr or name not in weights.sr or weights.sr[name].shape != other.sr[name].shape:
+            raise UserError(
+                f"{weights.source} and {other.source}: not of one network, as {name} shows"
+            )
+    first, second = np.float32(1 - share), np.float32(share)
+    mixed = {name: first * value + second * other.sr[name] for name, value in weights.sr.items()}
+    return dataclasses.replace(weights, source=f"{weights.source} with {share:g} of {other.source}", sr=mixed)
 
 
 def _load(path: Path) -> Weights:
     prefix = tf1_checkpoint.resolve_prefix(path)
     if prefix is not None:
-        return _from_variables(str(prefix), tf1_checkpoint.read_checkpoint(prefix), need_mask=True)
+        return _from_variables(str(prefix), tf1_checkpoint.read_checkpoint(prefix))
     reader = _READERS.get(path.suffix.lower())
     if path.is_file() and reader is None:
         raise UserError(f"{path}: not a known weight file (a TF1 checkpoint, {', '.join(_READERS)})")

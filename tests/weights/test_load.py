@@ -46,7 +46,7 @@ def test_plain_and_meta_trained_weights_are_told_apart(tmp_path, tiny_sr, variab
     assert (plain.kind, plain.mask) == (load.PLAIN, None)
     assert trained.kind == load.META_TRAINED
     assert set(trained.mask) == set(masknet.variable_shapes())
-    assert load.DEFAULT_TASK_LR == {load.META_TRAINED: 1e-2, load.PLAIN: 1e-3}
+    assert (trained.task_lr, plain.task_lr) == (1e-2, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,11 @@ def test_wrong_variables_are_named(tmp_path, variables, spoil, message):
     assert "\n" not in str(caught.value)
 
 
-def test_checkpoint_without_masknet_is_refused(tmp_path, tiny_sr):
+def test_a_checkpoint_without_masknet_is_plain_and_with_a_part_of_it_refused(tmp_path, tiny_sr, variables):
+    assert load.load_weights(save(tmp_path, tiny_sr)).kind == load.PLAIN
+    del variables["Mask/conv1/kernel"]
     with pytest.raises(UserError, match="Mask/conv1/kernel is missing"):
-        load.load_weights(save(tmp_path, tiny_sr))
+        load.load_weights(save(tmp_path, variables))
 
 
 def test_truncated_checkpoint(tmp_path, variables):

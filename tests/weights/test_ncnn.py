@@ -42,12 +42,16 @@ def edit(path, change):
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        (".bin", lambda blob: blob[:-9], r"net.bin: truncated at convolution conv_last"),
+        (".bin", lambda blob: blob[:-9], r"net.bin: truncated at MODEL/conv_last"),
         (".bin", lambda blob: blob + b"1234", r"net.bin: 4 bytes too long"),
-        (".bin", lambda blob: b"\0\0\0\0" + blob[4:], "conv_first is not stored as fp16"),
+        (".bin", lambda blob: b"\0\0\0\0" + blob[4:], "conv_first/weight is not stored as fp16"),
         (".param", lambda text: b"hello", "not an ncnn .param file"),
-        (".param", lambda text: text.replace(b"Convolution", b"Pooling", 1), "35 convolutions are not an x4 RRDBNet"),
-        (".param", lambda text: text.replace(b"6=216", b"6=217", 1), "conv_first has 8 outputs and 217 numbers"),
+        (
+            ".param",
+            lambda text: text.replace(b"Convolution", b"Pooling", 1),
+            "35 convolutions and 0 PReLUs are neither an x4 RRDBNet",
+        ),
+        (".param", lambda text: text.replace(b"6=216", b"6=217", 1), "conv_first/weight has 8 outputs and 217 numbers, not 8 and 216"),
     ],
 )
 def test_damaged_files_are_named(pair, file, change, message):

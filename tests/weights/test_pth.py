@@ -93,7 +93,9 @@ def test_other_files(tmp_path, content):
 
 
 def test_other_networks_are_refused(files, tmp_path):
-    with pytest.raises(UserError, match="variable MODEL/conv_first/bias is missing, so this is not an RRDBNet"):
+    with pytest.raises(
+        UserError, match="MODEL/conv_first/weight or .* is missing, so this is no SR network that is known"
+    ):
         load.load_weights(files / "mixed_zip.pth")
     with pytest.raises(UserError, match="no such file"):
         pth.read_pth(tmp_path / "absent.pth")
