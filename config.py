@@ -13,7 +13,7 @@ WIDTH1 = 256
 
 TFRECORD_PATH0 = "./datasets/whole_face.tfrecord"  # faces, for the inner loop
 TFRECORD_PATH1 = "./datasets/back400.tfrecord"  # backgrounds, for the outer loop
-RESTORER = "gpen_256"  # of the LQ faces; or asffnet, kdfsrnet, self_ensemble, none (enlarged), ground_truth (perfect)
+RESTORER = "gpen_256"  # of the LQ faces; or asffnet, kdfsrnet, faces_lite, self_ensemble, none, ground_truth
 EXEMPLAR_DIR = ""  # for asffnet: HQ photos of the one person whose faces TFRECORD_PATH0 holds
 SEED = 0  # of the meta-batches, and of the weights that are drawn
 

@@ -11,7 +11,7 @@ from metaf2n_tf import cli, runtime
 
 flags.DEFINE_string("input_dir", "./datasets/RealFaces200/LQ", "Folder of LQ photos.")
 flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ and Face_HQ.")
-flags.DEFINE_string("model_dir", "./pretrained_models/model-new", "SR weights, which self_ensemble restores with.")
+flags.DEFINE_string("model_dir", None, "SR weights, which self_ensemble restores with; as for test.py.")
 flags.DEFINE_string(
     "detector",
     None,
@@ -20,8 +20,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "restorer",
     None,
-    "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048, asffnet, kdfsrnet or self_ensemble; NAME:WEIGHTS for weights "
-    "of your own. Default: gpen if it is there.",
+    "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048, asffnet, kdfsrnet, faces_lite or self_ensemble; NAME:WEIGHTS "
+    "for weights of your own. Default: gpen if it is there, else the shipped faces_lite.",
 )
 flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of one person, or a folder for each.")
 flags.DEFINE_string("exemplar_map", None, "Whose a face is: lines PHOTO, INDEX OF THE FACE, PERSON, with tabs between.")
@@ -45,7 +45,7 @@ def main(args: flags.FlagValues) -> int:
         generate.Options(
             input_dir=Path(args.input_dir),
             output_dir=Path(args.output_dir),
-            model_dir=Path(args.model_dir),
+            model_dir=Path(args.model_dir) if args.model_dir else None,
             exemplar_dir=Path(args.exemplar_dir) if args.exemplar_dir else None,
             exemplar_map=Path(args.exemplar_map) if args.exemplar_map else None,
             selection=generate.Selection(args.confidence, args.min_face, args.max_faces),

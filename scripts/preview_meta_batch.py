@@ -17,7 +17,9 @@ from metaf2n_tf.errors import UserError
 flags.DEFINE_string("faces", config.TFRECORD_PATH0, "TFRecord set of whole faces.")
 flags.DEFINE_string("backgrounds", config.TFRECORD_PATH1, "TFRecord set of backgrounds.")
 flags.DEFINE_string(
-    "restorer", "gpen_256", "Face restorer: gpen_256, asffnet, kdfsrnet, self_ensemble or none (the LQ face enlarged)."
+    "restorer",
+    "gpen_256",
+    "Face restorer: gpen_256, asffnet, kdfsrnet, faces_lite, self_ensemble or none (the LQ face enlarged).",
 )
 flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of the one person whose faces the records hold.")
 flags.DEFINE_string("model_dir", "./weights/realesrgan-x4plus.npz", "SR weights, which self_ensemble restores with.")

@@ -196,15 +196,15 @@ def degrade(
     """Blur, resize, noise, JPEG, and the same again, down to a quarter of the size.
 
     Args:
-      planes: float32 (N, 3, S, S), RGB in [0, 1], S a multiple of 4 and at least `SMALLEST`.
+      planes: float32 (N, 3, H, W), RGB in [0, 1], sides multiples of 4 and at least `SMALLEST`.
       parameters: of the task.
       seed: int32 (2,), of the pictures' noise.
       stages: the noise's ranges.
 
     Returns:
-      uint8 (N, 3, S / 4, S / 4).
+      uint8 (N, 3, H / 4, W / 4).
     """
-    (first, second), side = parameters[:2], planes.shape[2] // SCALE
+    (first, second), sides = parameters[:2], [side // SCALE for side in planes.shape[2:]]
     seeds = tf.unstack(tf.random.split(seed, 2))
 
     out = filter2d(planes, first.kernel)
@@ -213,12 +213,12 @@ def degrade(
     out = jpeg(out, first.quality)
 
     out = tf.cond(second.blurred, lambda: filter2d(out, second.kernel), lambda: out)
-    middle = tf.cast(side * second.scale, tf.int32)  # cut off, as published
-    out = resize_to(out, (middle, middle), second.mode)
+    middle = [tf.cast(side * second.scale, tf.int32) for side in sides]  # cut off, as published
+    out = resize_to(out, middle, second.mode)
     out = _add_noise(out, stages[1], second.gaussian, seeds[1])
 
     def finish(x: tf.Tensor) -> tf.Tensor:
-        return filter2d(resize_to(x, (side, side), parameters.final_mode), parameters.sinc)
+        return filter2d(resize_to(x, sides, parameters.final_mode), parameters.sinc)
 
     out = tf.cond(
         parameters.sinc_before_jpeg,

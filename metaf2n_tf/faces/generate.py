@@ -17,7 +17,7 @@ from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.photos import process_all
-from metaf2n_tf.weights.load import load_weights
+from metaf2n_tf.weights.load import default_weights, load_weights
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Options:
 
     input_dir: Path
     output_dir: Path
-    model_dir: Path
+    model_dir: Path | None
     detector: str | None
     restorer: str | None
     selection: Selection
@@ -134,8 +134,9 @@ def run(options: Options) -> int:
     runtime.select_device(options.gpu)
 
     def sr() -> dict[str, np.ndarray]:
-        weights = load_weights(options.model_dir)
-        cli.say(f"weights: {weights}")
+        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
+        weights = load_weights(model_dir)
+        cli.say(f"weights: {weights}{why}")
         return weights.sr
 
     flags = ("published_crops", "save_aligned", "exemplar_dir", "exemplar_map")

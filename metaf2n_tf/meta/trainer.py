@@ -21,7 +21,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.losses import LossWeights
-from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_rates, initial_state
+from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
 from metaf2n_tf.meta.settings import SHARPENED, Settings
 from metaf2n_tf.meta.watch import Watch
@@ -94,14 +94,13 @@ def untrained_state(settings: Settings) -> TrainingState:
     _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
     weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
     say(f"SR network: {weights}")
-    generator = dict(weights.sr)
-    if settings.CONTEXT_BRANCH:
-        generator |= context_branch(weights, settings.SEED)
+    network = weights.sr | (context_branch(weights, settings.SEED) if settings.CONTEXT_BRANCH else {})
+    generator = dict(network)
     if settings.INNER_LOOP:
         mask = weights.mask or masknet.initial_params(settings.SEED, settings.MASK_WIDTH, settings.MASK_BIAS)
         generator |= mask
     if settings.INNER_LOOP and settings.LEARN_TASK_LR:
-        generator |= initial_rates(weights.sr, settings.TASK_LR)
+        generator |= initial_rates(network, settings.TASK_LR)
     source = settings.DISCRIMINATOR_WEIGHTS
     if not settings.GAN_WEIGHT:
         judge = {}
@@ -112,6 +111,21 @@ def untrained_state(settings: Settings) -> TrainingState:
         _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
         judge = load_discriminator(source)
     return initial_state(generator, judge)
+
+
+def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> None:
+    """Raise a UserError where a checkpoint lacks what the settings train."""
+    for name, wanted, scope, what in (
+        ("INNER_LOOP", settings.INNER_LOOP, masknet.SCOPE, "no MaskNet"),
+        ("LEARN_TASK_LR", settings.INNER_LOOP and settings.LEARN_TASK_LR, RATE_SCOPE, "no learned rates"),
+        ("CONTEXT_BRANCH", settings.CONTEXT_BRANCH, context_srvgg.SCOPE, "no context branch"),
+        ("GAN_WEIGHT", settings.GAN_WEIGHT, discriminator.SCOPE, "no discriminator"),
+    ):
+        if wanted and not in_scope({**state.generator, **state.discriminator}, scope):
+            raise UserError(
+                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or another "
+                f"--trial with --set SR_WEIGHTS={prefix}"
+            )
 
 
 def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
@@ -132,7 +146,9 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
             "--resume to go on from it, or another --trial"
         )
     say(f"going on from {prefix}")
-    return step, checkpoint.restore(prefix), True
+    state = checkpoint.restore(prefix)
+    _check_restored(settings, prefix, state)
+    return step, state, True
 
 
 class Trainer:

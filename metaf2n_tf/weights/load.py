@@ -38,6 +38,11 @@ class Weights:
     log_rates: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
+    def variables(self) -> dict[str, np.ndarray]:
+        """All of them by name."""
+        return self.sr | (self.mask or {}) | self.log_rates
+
+    @property
     def kind(self) -> str:
         """`META_TRAINED` or `PLAIN`."""
         return PLAIN if self.mask is None else META_TRAINED
@@ -66,7 +71,7 @@ class Weights:
     def identity(self) -> str:
         """The first 16 hex digits of the sha256 over names and float32 values: the same in every file format."""
         digest = hashlib.sha256()
-        for name, value in sorted((self.sr | (self.mask or {}) | self.log_rates).items()):
+        for name, value in sorted(self.variables.items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(value, "<f4"))
         return digest.hexdigest()[:16]
@@ -174,9 +179,7 @@ def blended(weights: Weights, other: Weights, share: float) -> Weights:
     """
     for name in weights.sr | other.sr:
         if name not in other.sr or name not in weights.sr or weights.sr[name].shape != other.sr[name].shape:
-            raise UserError(
-                f"{weights.source} and {other.source}: not of one network, as {name} shows"
-            )
+            raise UserError(f"{weights.source} and {other.source}: not of one network, as {name} shows")
     first, second = np.float32(1 - share), np.float32(share)
     mixed = {name: first * value + second * other.sr[name] for name, value in weights.sr.items()}
     return dataclasses.replace(weights, source=f"{weights.source} with {share:g} of {other.source}", sr=mixed)

@@ -42,13 +42,21 @@ def read_npz(path: Path, dtype: type = np.float32) -> dict[str, np.ndarray]:
         ) from error
 
 
-def write_npz(path: Path, params: Mapping[str, np.ndarray]) -> None:
-    """Write `{variable name: array}`; arrays that float16 holds exactly are stored so, at half the size."""
+def write_npz(path: Path, params: Mapping[str, np.ndarray], half: bool = False) -> None:
+    """Write `{variable name: array}`; arrays that float16 holds exactly are stored so, at half the size.
+
+    With `half` all are, rounded.
+
+    Raises:
+      UserError: a value is too large for float16, or the file cannot be written.
+    """
     stream = io.BytesIO()
     arrays = {}
     for name, value in params.items():
         with np.errstate(over="ignore"):
-            half = value.astype(np.float16)
-        arrays[name] = half if np.array_equal(half.astype(np.float32), value) else value
+            narrow = np.asarray(value).astype(np.float16)
+        if half and not np.isfinite(narrow).all():
+            raise UserError(f"{path}: variable {name} holds values that are too large for half precision")
+        arrays[name] = narrow if half or np.array_equal(narrow.astype(np.float32), value) else value
     np.savez(stream, **arrays)
     files.write_bytes(path, stream.getvalue())

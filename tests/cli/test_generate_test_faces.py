@@ -191,7 +191,7 @@ def test_missing_weights_are_named_and_never_replaced(place):
             ("--restorer", "gpen_2048"),
             "there is no weights/GPEN-BFR-2048.pth. Remedy: get it from https://www.modelscope",
         ),
-        (("--restorer", "self_ensemble"), "error: pretrained_models/model-new: no weights there. Remedy:"),
+        (("--restorer", "self_ensemble", "--model_dir", "nowhere"), "error: nowhere: no weights there. Remedy:"),
         (("--confidence", 0), "error: --confidence 0.0: above 0"),
         (("--min_face", -1), "error: "),
     ):

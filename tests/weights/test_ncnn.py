@@ -51,7 +51,11 @@ def edit(path, change):
             lambda text: text.replace(b"Convolution", b"Pooling", 1),
             "35 convolutions and 0 PReLUs are neither an x4 RRDBNet",
         ),
-        (".param", lambda text: text.replace(b"6=216", b"6=217", 1), "conv_first/weight has 8 outputs and 217 numbers, not 8 and 216"),
+        (
+            ".param",
+            lambda text: text.replace(b"6=216", b"6=217", 1),
+            "conv_first/weight has 8 outputs and 217 numbers, not 8 and 216",
+        ),
     ],
 )
 def test_damaged_files_are_named(pair, file, change, message):
