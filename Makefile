@@ -9,11 +9,13 @@ RUN := $(VENV)/bin/python
 WEIGHTS := weights/realesrgan-x4plus.npz
 LPIPS := weights/lpips-alex.npz
 NIQE := weights/niqe_pris_params.npz
+DISTS := weights/dists.npz
 FACE_MESH := weights/face_landmark.tflite
+PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
 
-.PHONY: demo train-demo kdfsrnet-demo test test-slow lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
+.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
 
 demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
@@ -33,6 +35,9 @@ test-slow: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the fu
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+held-out: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(DISTS)  ## the shipped weights beside their control, on the PICTURES that held_out.json names
+	$(RUN) benchmarks/held_out.py --pictures $(PICTURES)
 
 bench: $(VENV)/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 	$(RUN) benchmarks/inference.py --large
@@ -57,6 +62,9 @@ bench-metrics: $(VENV)/installed $(LPIPS) $(NIQE)  ## the metrics beside the pub
 
 $(FACE_MESH): | $(VENV)/installed
 	$(RUN) scripts/download_weights.py face-mesh
+
+$(DISTS): | $(VENV)/installed
+	$(RUN) scripts/download_weights.py dists dists-weights
 
 $(NIQE): | $(VENV)/installed
 	$(RUN) scripts/download_weights.py niqe
