@@ -18,27 +18,33 @@ _SMALLEST_TILE = 32
 Area = tuple[slice, slice]  # rows, columns
 
 
-def split(length: int, tile: int, pad: int) -> Iterator[tuple[slice, slice, slice]]:
+def _round_up(length: int, unit: int) -> int:
+    return (length + unit - 1) // unit * unit
+
+
+def split(length: int, tile: int, pad: int, unit: int = 1) -> Iterator[tuple[slice, slice, slice]]:
     """Cut one axis into windows of one size.
 
     Args:
       length: pixels on the axis.
       tile: pixels that a window contributes at most; 0 for all of them.
-      pad: context pixels on either side of them.
+      pad: context pixels on either side of them, at least.
+      unit: windows start at its multiples.
 
     Yields:
       (window, kept part, kept part relative to the window): slices in LQ pixels. The kept parts cover the axis once;
-      windows at the border are moved inward, so that all have one size.
+      windows at the border are moved inward, so that all have one size, save the last where `unit` does not divide the
+      axis.
     """
     if tile == 0 or length <= tile + 2 * pad:
         yield slice(0, length), slice(0, length), slice(0, length)
         return
     count = math.ceil(length / tile)
     edges = [round(i * length / count) for i in range(count + 1)]
-    size = max(b - a for a, b in itertools.pairwise(edges)) + 2 * pad
+    size = _round_up(max(b - a for a, b in itertools.pairwise(edges)) + 2 * pad + unit - 1, unit)
     for start, stop in itertools.pairwise(edges):
-        first = min(max(start - pad, 0), length - size)
-        yield slice(first, first + size), slice(start, stop), slice(start - first, stop - first)
+        first = max(min(start - pad, _round_up(length, unit) - size), 0) // unit * unit
+        yield slice(first, min(first + size, length)), slice(start, stop), slice(start - first, stop - first)
 
 
 def times_scale(part: slice) -> slice:
@@ -46,10 +52,10 @@ def times_scale(part: slice) -> slice:
     return slice(sr.SCALE * part.start, sr.SCALE * part.stop)
 
 
-def areas(size: tuple[int, int], tile: int, pad: int) -> Iterator[tuple[Area, Area, Area]]:
+def areas(size: tuple[int, int], tile: int, pad: int, unit: int = 1) -> Iterator[tuple[Area, Area, Area]]:
     """`split` on both axes: (window in LQ pixels, kept part in HQ pixels, the same relative to the window)."""
-    for rows, out_rows, kept_rows in split(size[0], tile, pad):
-        for cols, out_cols, kept_cols in split(size[1], tile, pad):
+    for rows, out_rows, kept_rows in split(size[0], tile, pad, unit):
+        for cols, out_cols, kept_cols in split(size[1], tile, pad, unit):
             out = times_scale(out_rows), times_scale(out_cols)
             yield (rows, cols), out, (times_scale(kept_rows), times_scale(kept_cols))
 
@@ -105,10 +111,11 @@ class SuperResolver:
         """
         height, width = rgb.shape[:2]
         pad = sr.receptive_field(params) if self.tile_pad is None else self.tile_pad
+        unit = sr.unit(params)
         dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
         result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
         try:
-            for window, place, kept in areas((height, width), self.tile, pad):
+            for window, place, kept in areas((height, width), self.tile, pad, unit):
                 out = self._finite_forward(params, rgb[window])[kept]
                 result[place] = out if depth is None else to_levels(out, depth)
         except tf.errors.ResourceExhaustedError:

@@ -108,3 +108,18 @@ def test_senseless_tiles_are_refused():
         tiles.SuperResolver(tile=8)
     with pytest.raises(UserError, match="--tile_pad -1"):
         tiles.SuperResolver(tile_pad=-1)
+
+
+@pytest.mark.parametrize("unit", [1, 4, 8])
+@pytest.mark.parametrize(
+    ("length", "tile", "pad"), [(300, 64, 40), (301, 45, 9), (97, 32, 32), (120, 32, 40), (33, 32, 0)]
+)
+def test_windows_start_at_multiples_of_a_unit_and_keep_their_context(length, tile, pad, unit):
+    parts = list(tiles.split(length, tile, pad, unit))
+    assert [n for _, kept, _ in parts for n in range(kept.start, kept.stop)] == list(range(length))
+    for window, kept, inside in parts:
+        assert window.start % unit == 0
+        assert 0 <= window.start <= max(kept.start - pad, 0)
+        assert min(kept.stop + pad, length) <= window.stop <= length
+        assert (window.start + inside.start, window.start + inside.stop) == (kept.start, kept.stop)
+    assert len({window.stop - window.start for window, *_ in parts}) <= (1 if length % unit == 0 else 2)

@@ -28,7 +28,8 @@ class SRNetwork:
     block that the network repeats; block: that block; graph_block: what runs fastest in a graph; xla_block: compiled
     by XLA on its own, None where that does not pay; title: the network in words; receptive_field: LQ pixels around a
     place that matter to it; shapes_of_layers: its shapes if it is made of convolutions with so many outputs each, in
-    order, and of so many PReLUs, else None; plain_task_lr: the inner loop's rate where no meta-training made another.
+    order, and of so many PReLUs, else None; plain_task_lr: the inner loop's rate where no meta-training made another;
+    unit: a part of a picture gives the same as the whole only if it starts at a multiple of so many LQ pixels.
     """
 
     telltale: str
@@ -41,6 +42,7 @@ class SRNetwork:
     receptive_field: Callable[[Mapping[str, object]], int]
     shapes_of_layers: Callable[[list[int], int], dict[str, tuple[int, ...]] | None]
     plain_task_lr: float
+    unit: Callable[[Mapping[str, object]], int] = lambda names: 1
 
 
 def _rrdbnet_shapes(found: Shapes) -> dict[str, tuple[int, ...]]:
@@ -117,6 +119,7 @@ NETWORKS = (
         receptive_field=lambda names: srvgg.count_convs(names) + 2 + 4 * 2 ** context_srvgg.count_levels(names),
         shapes_of_layers=lambda outputs, slopes: None,
         plain_task_lr=1e-2,
+        unit=lambda names: 2 ** context_srvgg.count_levels(names),
     ),
     SRNetwork(
         telltale=f"{SCOPE}/body/1/weight",
@@ -149,6 +152,11 @@ def network_of(names: Mapping[str, object]) -> SRNetwork:
 def receptive_field(params: Mapping[str, object]) -> int:
     """LQ pixels around a place that matter to the network that the params are of."""
     return network_of(params).receptive_field(params)
+
+
+def unit(params: Mapping[str, object]) -> int:
+    """LQ pixels at whose multiples a part of a picture must start, for the network that the params are of."""
+    return network_of(params).unit(params)
 
 
 def forward(params: Params, images: tf.Tensor) -> tf.Tensor:

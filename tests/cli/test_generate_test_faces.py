@@ -212,9 +212,9 @@ def test_without_any_weights_the_choice_is_explained(place, root):
         "detector: mtcnn (needs no file); not retinaface_r50: there is no weights/RetinaFace-R50.pth; not retinaface: https://"
         in log
     )
-    assert "restorer: self_ensemble (needs no file); not gpen: there is no weights/GPEN-BFR-512.pth" in log
+    assert "faces_lite.npz); not gpen: there is no weights/GPEN-BFR-512.pth" in log
     log = commands.run(place.home, "generate_test_faces.py", *arguments, "--save_aligned", code=2)
-    assert "error: --save_aligned: self_ensemble does not align faces. Remedy: --restorer gpen" in log
+    assert "error: --save_aligned: faces_lite does not align faces. Remedy: --restorer gpen" in log
 
 
 def test_killed_in_the_middle_everything_left_is_whole(place):

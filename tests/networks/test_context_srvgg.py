@@ -5,6 +5,7 @@ import srvgg_weights
 import tensorflow as tf
 
 from metaf2n_tf.networks import context_srvgg, sr, srvgg
+from metaf2n_tf.tiles import SuperResolver
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,14 @@ def test_variable_shapes_are_those_of_the_drawn_branch():
     assert not np.array_equal(
         branch[f"{context_srvgg.SCOPE}/down0/weight"], other[f"{context_srvgg.SCOPE}/down0/weight"]
     )
+
+
+@pytest.mark.parametrize("size", [(160, 168), (157, 170)])
+def test_tiles_have_no_seams(trained, size, monkeypatch):
+    """The branch's grid of 8 pixels must lie in each tile as it lies in the picture."""
+    photo = recipe.image((*size, 3), 1)
+    whole = SuperResolver(tile=0)(trained, photo)
+    for tile in (32, 45):
+        np.testing.assert_allclose(SuperResolver(tile)(trained, photo), whole, rtol=0, atol=1e-3)
+    monkeypatch.setattr(sr, "unit", lambda _: 1)
+    assert np.abs(SuperResolver(45)(trained, photo) - whole).max() > 1e-2
