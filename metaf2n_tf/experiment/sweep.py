@@ -24,7 +24,7 @@ from metaf2n_tf.upscale import showing
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
-from metaf2n_tf.weights.load import LEARNED, default_weights
+from metaf2n_tf.weights.load import LEARNED, choose_weights
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Experiment:
             cli.say(f"not computed: {metric}: {reason}")
         if not self.measurer.names:
             raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
-        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
+        model_dir, why = choose_weights(options.model_dir)
         self.model = MetaF2N(
             model_dir,
             tile=options.tile,

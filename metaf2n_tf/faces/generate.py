@@ -17,7 +17,7 @@ from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.photos import process_all
-from metaf2n_tf.weights.load import default_weights, load_weights
+from metaf2n_tf.weights.load import choose_weights, load_weights
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def run(options: Options) -> int:
     runtime.select_device(options.gpu)
 
     def sr() -> dict[str, np.ndarray]:
-        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
+        model_dir, why = choose_weights(options.model_dir)
         weights = load_weights(model_dir)
         cli.say(f"weights: {weights}{why}")
         return weights.sr

@@ -15,7 +15,6 @@ from metaf2n_tf.networks import srvgg
 SCOPE = f"{srvgg.SCOPE}/context"
 AFTER = 7  # of the stack's blocks, counted from 0; after the last one where there are fewer
 WIDTHS = (96, 128, 160)  # at 1/2, 1/4 and 1/8
-UNIT = 2 ** len(WIDTHS)
 _SLOPE = 0.2  # of leaky ReLU
 
 Params = srvgg.Params

@@ -23,7 +23,7 @@ from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.showing import Reported
-from metaf2n_tf.weights.load import default_weights
+from metaf2n_tf.weights.load import choose_weights
 
 REPORT, PARTS = "report.html", "report_parts"
 
@@ -83,7 +83,7 @@ class Session:
     def __init__(self, options: Options, device: str, num_photos: int, reported: Reported | None):
         self.options, self.device, self.reported = options, device, reported
         xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
-        model_dir, why = (options.model_dir, "") if options.model_dir else default_weights()
+        model_dir, why = choose_weights(options.model_dir)
         self.model = MetaF2N(
             model_dir,
             tile=options.tile,

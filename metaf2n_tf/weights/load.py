@@ -133,8 +133,11 @@ def _load_ncnn(path: Path) -> Weights:
 _READERS = {".pth": _load_pth, ".npz": _load_npz, ".param": _load_ncnn, ".bin": _load_ncnn}
 
 
-def default_weights() -> tuple[Path, str]:
-    """The weights of those who name none, and in words why: the published checkpoint where it is, else our own."""
+def choose_weights(model_dir: Path | None) -> tuple[Path, str]:
+    """The weights that are asked for, and nothing; of those who name none, the published checkpoint where it is, else
+    our own, and in words why."""
+    if model_dir is not None:
+        return model_dir, ""
     if tf1_checkpoint.resolve_prefix(PUBLISHED) is not None:
         return PUBLISHED, ", the published ones, which are there"
     return METAF2N_LITE, f", the shipped ones, as there are no published ones at {PUBLISHED}"
