@@ -71,6 +71,7 @@ def _check(values: Mapping[str, object]) -> None:
     for name in _FLAGS:
         check(name, isinstance(values.get(name), bool), "True or False")
     check("OUTER_TARGET", values.get("OUTER_TARGET") in OUTER_TARGETS, " or ".join(OUTER_TARGETS))
+    check("META_LR_DECAY", values["META_LR_DECAY"] <= 1, "a number from 0 to 1")
     if values["LEARN_TASK_LR"]:
         check("TASK_LR", values["TASK_LR"] > 0, "more than 0 where rates are learned")
     for name, other in (("WIDTH", "HEIGHT"), ("WIDTH1", "HEIGHT1")):

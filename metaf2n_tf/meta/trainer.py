@@ -100,7 +100,7 @@ def untrained_state(settings: Settings) -> TrainingState:
         mask = weights.mask or masknet.initial_params(settings.SEED, settings.MASK_WIDTH, settings.MASK_BIAS)
         generator |= mask
     if settings.INNER_LOOP and settings.LEARN_TASK_LR:
-        generator |= initial_rates(network, settings.TASK_LR)
+        generator |= initial_rates(network, settings.TASK_LR) | weights.log_rates
     source = settings.DISCRIMINATOR_WEIGHTS
     if not settings.GAN_WEIGHT:
         judge = {}
@@ -114,7 +114,8 @@ def untrained_state(settings: Settings) -> TrainingState:
 
 
 def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> None:
-    """Raise a UserError where a checkpoint lacks what the settings train."""
+    """Raise a UserError where a checkpoint lacks what the settings train, or has what they would leave behind."""
+    another = f"another --trial with --set SR_WEIGHTS={prefix}"
     for name, wanted, scope, what in (
         ("INNER_LOOP", settings.INNER_LOOP, masknet.SCOPE, "no MaskNet"),
         ("LEARN_TASK_LR", settings.INNER_LOOP and settings.LEARN_TASK_LR, RATE_SCOPE, "no learned rates"),
@@ -123,9 +124,12 @@ def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> N
     ):
         if wanted and not in_scope({**state.generator, **state.discriminator}, scope):
             raise UserError(
-                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or another "
-                f"--trial with --set SR_WEIGHTS={prefix}"
+                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or {another}"
             )
+    if not settings.INNER_LOOP and in_scope(state.generator, masknet.SCOPE):
+        raise UserError(
+            f"INNER_LOOP = False: {prefix} is of a meta-training. Remedy: INNER_LOOP as it was, or {another}"
+        )
 
 
 def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:

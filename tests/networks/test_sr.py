@@ -30,7 +30,7 @@ def shapes(params):
             "context",
             context_srvgg.forward,
             "SRVGGNetCompact of 8 convolutions, 8 wide, with a context branch",
-            10 + 4 * 8,
+            10 + 7 * 7,
             1e-2,
         ),
         ("srvgg", srvgg.forward, "SRVGGNetCompact of 3 convolutions, 8 wide", 5, 1e-2),

@@ -66,7 +66,11 @@ def edit(path, change):
         (".bin", lambda blob: blob[:-9], "net.bin: truncated at MODEL/body/6"),
         (".bin", lambda blob: blob + b"1234", "net.bin: 4 bytes too long"),
         (".param", lambda text: text.replace(b"PReLU", b"ReLU", 1), "4 convolutions and 2 PReLUs are neither"),
-        (".param", lambda text: text.replace(b"0=48", b"0=12"), "MODEL/body/6/weight has 12 outputs and .* not 48"),
+        (
+            ".param",
+            lambda text: text.replace(b"0=48", b"0=12"),
+            "MODEL/body/6/weight has 12 outputs .* not the 48 .* of scale 4",
+        ),
         (".param", lambda text: text.replace(b"0=8", b"0=x", 1), "damaged at"),
     ],
 )

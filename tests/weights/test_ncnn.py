@@ -54,7 +54,7 @@ def edit(path, change):
         (
             ".param",
             lambda text: text.replace(b"6=216", b"6=217", 1),
-            "conv_first/weight has 8 outputs and 217 numbers, not 8 and 216",
+            "conv_first/weight has 8 outputs and 217 numbers, not the 8 and 216",
         ),
     ],
 )
