@@ -89,7 +89,7 @@ def test_variable_shapes_are_those_of_the_drawn_branch():
     )
 
 
-@pytest.mark.parametrize("size", [(160, 168), (157, 170)])
+@pytest.mark.parametrize("size", [(160, 264), (157, 274)])
 def test_tiles_have_no_seams(trained, size, monkeypatch):
     """The branch's grid of 8 pixels must lie in each tile as it lies in the picture."""
     photo = recipe.image((*size, 3), 1)
@@ -97,4 +97,4 @@ def test_tiles_have_no_seams(trained, size, monkeypatch):
     for tile in (32, 45):
         np.testing.assert_allclose(SuperResolver(tile)(trained, photo), whole, rtol=0, atol=1e-3)
     monkeypatch.setattr(sr, "unit", lambda _: 1)
-    assert np.abs(SuperResolver(45)(trained, photo) - whole).max() > 1e-2
+    assert np.abs(SuperResolver(45)(trained, photo) - whole).max() > 5e-3
