@@ -20,6 +20,7 @@ SEED = 0  # of the meta-batches, and of the weights that are drawn
 # Outer loop.
 L1_WEIGHT = 1.0
 LPIPS_WEIGHT = 0.5
+LPIPS_WINDOWS = False  # LPIPS of random windows, enlarged: else, without a GAN, patterns of 4 pixels come up unseen
 GAN_WEIGHT = 0.1  # 0: no discriminator is needed
 MASK_WEIGHT = 0.002  # of mean((W - 1)^2) / 2
 UNADAPTED_WEIGHT = 0.0  # of the outer loss of the unadapted weights, beside that of the adapted ones

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 _DECAY_STEPS = 10000 / 3
 _LEAST_WEIGHT = 0.03
+_SMALLEST_WINDOW = 0.7  # of a picture's side
 
 
 class LossWeights(NamedTuple):
@@ -63,3 +64,29 @@ def step_weights(step: tf.Tensor | int, task_iter: int) -> tf.Tensor:
     least = _LEAST_WEIGHT / task_iter
     others = tf.maximum(1.0 / task_iter - tf.cast(step, tf.float32) * decay, least)
     return tf.stack([others] * (task_iter - 1) + [1.0 - (task_iter - 1) * others])
+
+
+def draw_windows(seed: tf.Tensor, count: int, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A random square window for each of `count` pictures, and how its pixels come out of the picture's.
+
+    The window, 0.7 to 1 of the side, lies at any fraction of a pixel and is enlarged to the whole side, bilinearly.
+    Under LPIPS such windows make visible what AlexNet's stride of 4 hides: patterns with a period of 4 pixels, which an
+    x4 network easily makes (random transformations: E-LPIPS, Kettunen et al., 2019).
+
+    Args:
+      seed: int32 (2,).
+
+    Returns:
+      Weights of rows and of columns, float32 (count, side, side) each, for `see_windows`.
+    """
+    draws = tf.random.stateless_uniform([3, count, 1], seed)
+    scale = _SMALLEST_WINDOW + (1.0 - _SMALLEST_WINDOW) * draws[0]
+    pixels = tf.range(side, dtype=tf.float32)
+    rows, columns = (draw * (1.0 - scale) * (side - 1.0) + scale * pixels for draw in (draws[1], draws[2]))
+    return tuple(tf.nn.relu(1.0 - tf.abs(places[..., None] - pixels)) for places in (rows, columns))
+
+
+def see_windows(windows: tuple[tf.Tensor, tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """The windows of `draw_windows` in square (count, side, side, C), enlarged to that size."""
+    rows, columns = windows
+    return tf.einsum("niy,nyxc,njx->nijc", rows, images, columns)

@@ -133,7 +133,8 @@ class MetaStep:
 
     meta_batch_size: tasks of a whole meta-batch (META_BATCH_SIZE); task_lr, task_iter: of the inner loop, whose rates
     are those of the state where it has learned ones; meta_lr, discriminator_lr: of the two Adam optimizers; meta_lr
-    falls to meta_lr_end along a half cosine of meta_iter steps (None: it stays); rate_lr: Adam's for the logarithms of
+    falls to meta_lr_end along a half cosine of meta_iter steps (None: it stays); lpips_windows: LPIPS is that of random
+    windows (`losses.draw_windows`), which the task's pixels draw; rate_lr: Adam's for the logarithms of
     learned rates; loss_weights: of the outer loss; sharpened: its target is the sharpened background; inner_loop:
     False trains plainly, on the same batches with the same losses; clip_norm: longest gradient of the generator, a
     longer one is shortened (0: any); decay_step_weights: whether MZSR's weights of the inner steps move on with the
@@ -150,6 +151,7 @@ class MetaStep:
     discriminator_lr: float
     meta_lr_end: float | None = None
     meta_iter: int = 1
+    lpips_windows: bool = False
     rate_lr: float = 1e-2
     loss_weights: LossWeights = PUBLISHED_WEIGHTS
     sharpened: bool = True
@@ -178,10 +180,15 @@ class MetaStep:
 
     def _outer_terms(self, judge: Params, task: MetaBatch, output: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
         """`judge`: the discriminator's normalized weights, empty for none."""
-        target = self._target(task)
+        target = seen = self._target(task)
+        seen_output = output
+        if self.lpips_windows:
+            drawn_by = tf.reduce_sum(tf.cast(tf.round(task.labelb_nousm * 255.0), tf.int32))
+            windows = losses.draw_windows(tf.stack([drawn_by, 0]), *task.labelb.shape[:2])
+            seen, seen_output = (losses.see_windows(windows, pictures) for pictures in (target, output))
         return OuterTerms(
             l1=tf.reduce_mean(tf.abs(target - output)),
-            lpips=tf.reduce_mean(lpips.distance(self.lpips_params, target, output)),
+            lpips=tf.reduce_mean(lpips.distance(self.lpips_params, seen, seen_output)),
             gan=losses.real_loss(self._judge(judge, output)) if judge else tf.zeros(()),
             mask=losses.mask_term(weight_map),
         )

@@ -208,6 +208,7 @@ class Trainer:
             meta_lr=settings.META_LR,
             meta_lr_end=None if settings.META_LR_DECAY == 1 else settings.META_LR_DECAY * settings.META_LR,
             meta_iter=settings.META_ITER,
+            lpips_windows=settings.LPIPS_WINDOWS,
             rate_lr=settings.RATE_LR,
             loss_weights=LossWeights(*(getattr(settings, f"{name.upper()}_WEIGHT") for name in LossWeights._fields)),
             sharpened=settings.OUTER_TARGET == SHARPENED,

@@ -36,3 +36,24 @@ def test_outer_loss_is_weighted_as_published():
     terms = losses.OuterTerms(l1=2.0, lpips=3.0, gan=5.0, mask=7.0)
     assert terms.total(losses.PUBLISHED_WEIGHTS) == pytest.approx(2.0 + 0.5 * 3.0 + 0.1 * 5.0 + 0.002 * 7.0)
     assert losses.mask_term(tf.constant([1.0, 3.0])).numpy() == pytest.approx(1.0)
+
+
+def test_windows_are_parts_of_the_picture_enlarged():
+    """Seen through them, a picture whose values are its coordinates shows evenly spaced ones."""
+    count, side = 9, 32
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    picture = np.float32(np.stack([rows, columns], -1))
+    windows = losses.draw_windows(tf.constant([3, 0]), count, side)
+    seen = losses.see_windows(windows, np.repeat(picture[None], count, 0)).numpy()
+    firsts, steps = seen[:, 0, 0], seen[:, 1, 1] - seen[:, 0, 0]
+    assert np.all(steps[:, 0] > 0.699)
+    assert np.all(steps[:, 0] <= 1)
+    assert np.ptp(steps[:, 0]) > 0.1
+    assert np.all(firsts >= 0)
+    assert np.all(np.ptp(firsts, axis=0) > 1)
+    index = np.stack([rows, columns], -1)
+    np.testing.assert_allclose(seen, firsts[:, None, None] + steps[:, None, None] * index, atol=2e-4)
+    assert seen.max() <= side - 1 + 1e-4
+    again = losses.draw_windows(tf.constant([3, 0]), count, side)
+    np.testing.assert_array_equal(again[0], windows[0])
+    assert not np.array_equal(losses.draw_windows(tf.constant([4, 0]), count, side)[0], windows[0])

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tiny_training
 
 from metaf2n_tf.data.meta_batches import MetaBatch
+from metaf2n_tf.meta import losses
 from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS
 from metaf2n_tf.meta.meta_step import initial_rates, initial_state
 from metaf2n_tf.metrics import lpips
@@ -50,8 +51,15 @@ def scope(params, name):
 
 
 @tf.function(autograph=False)
-def definition(state, task, loss_weights, plain_target, inner_loop):
+def definition(state, task, loss_weights, plain_target, inner_loop, windows=False):
     """The generator's loss of one task and its gradient, one inner step, as config.py describes them."""
+
+    def see(pictures):
+        if not windows:
+            return pictures
+        seed = tf.reduce_sum(tf.cast(tf.round(task.labelb_nousm * 255), tf.int32))
+        return losses.see_windows(losses.draw_windows(tf.stack([seed, 0]), *pictures.shape[:2]), pictures)
+
     with tf.GradientTape() as tape:
         tape.watch(state.generator)
         start, log_rates = (scope(state.generator, name) for name in ("MODEL", "TaskLR"))
@@ -60,7 +68,8 @@ def definition(state, task, loss_weights, plain_target, inner_loop):
         def outer_loss(params):
             output = srvgg.forward(params, task.inputb)
             loss = loss_weights.l1 * tf.reduce_mean(tf.abs(target - output))
-            loss += loss_weights.lpips * tf.reduce_mean(lpips.distance(tiny_training.lpips_params(), target, output))
+            seen, seen_output = see(target), see(output)
+            loss += loss_weights.lpips * tf.reduce_mean(lpips.distance(tiny_training.lpips_params(), seen, seen_output))
             if loss_weights.gan:
                 logits = discriminator.forward(discriminator.normalize(state.discriminator)[0], output)
                 loss += loss_weights.gan * tf.reduce_mean(ENTROPY(tf.ones_like(logits), logits))
@@ -90,9 +99,10 @@ def definition(state, task, loss_weights, plain_target, inner_loop):
         ({"rates": True}, {"loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
         ({"rates": True, "judge": False}, {"first_order": True, "loss_weights": NO_GAN}),
         ({"judge": False}, {"sharpened": False, "loss_weights": NO_GAN._replace(l1=0.3, lpips=2.0, mask=0.5)}),
+        ({"judge": False}, {"lpips_windows": True, "loss_weights": NO_GAN._replace(lpips=2.0, unadapted=0.7)}),
         ({"mask": False}, {"inner_loop": False, "loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
     ],
-    ids=["rates, unadapted", "rates, first order", "plain target, weights", "no inner loop"],
+    ids=["rates, unadapted", "rates, first order", "plain target, weights", "windows", "no inner loop"],
 )
 def test_gradients_are_those_of_the_definition(batch, parts, options):
     state = make_state(**parts)
@@ -100,7 +110,8 @@ def test_gradients_are_those_of_the_definition(batch, parts, options):
     found = gradients(meta_step(**options), state, batch)
     weights = options.get("loss_weights", PUBLISHED_WEIGHTS)
     plain_target, inner_loop = not options.get("sharpened", True), options.get("inner_loop", True)
-    total, expected = definition(state, task, weights, plain_target, inner_loop)
+    windows = options.get("lpips_windows", False)
+    total, expected = definition(state, task, weights, plain_target, inner_loop, windows)
     if options.get("first_order"):  # only the rates' gradient is the same in both orders
         expected = scope(expected, "TaskLR")
     np.testing.assert_allclose(found.losses.weighted, total, rtol=1e-5)
