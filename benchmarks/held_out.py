@@ -7,7 +7,12 @@ from the same start, on the same batches with the same losses for as many steps,
 gets a step, at the rate that was best for it on the validation photos.
 
 Rows whose weights are not there are left out, and said so. An average over the degradations is one value a photo; the
-standard errors are over photos. LPIPS (AlexNet) is part of the training's loss; DISTS (VGG16) is not.
+standard errors are over photos. LPIPS (AlexNet) is part of the training's loss; DISTS (VGG16) is not; as its published
+script does it, pictures are reduced for it to 256 pixels on the shorter side.
+
+What was measured is kept in OUTPUT_DIR/measurements.json and not measured again as long as its weights, steps and
+restorer are the same, so a run that was stopped goes on. Seconds are taken at the end, of one photo of 256x256 LQ
+pixels, one row after another: the machine should have nothing else to do then.
 """
 
 import functools
@@ -16,7 +21,7 @@ import json
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +54,8 @@ SEEDS = (0, 1, 2)
 METRICS = {"psnr_y": ("higher", "8.2f"), "ssim_y": ("higher", "8.4f"), "lpips": ("lower", "8.4f")}
 METRICS |= {"dists": ("lower", "8.4f"), "niqe_pyiqa": ("lower", "8.2f")}
 PAIRED = ("psnr_y", "ssim_y", "lpips", "dists")
+DISTS_SIDE = 256
+TIMED_PHOTO, TIMED_SIDE, TIMES = ROOT / "datasets/sample/GT/grace_hopper.png", 256, 3
 
 
 # ---- photos and their degradations
@@ -122,8 +129,8 @@ class Row:
     true_faces: bool = False
 
 
+BICUBIC, X4PLUS = "bicubic", "x4plus"
 LITE_0, LITE_1, CONTROL, CONTROL_1 = "lite, unadapted", "lite, 1 step", "control", "control, 1 step"
-X4PLUS = "x4plus"
 
 
 def rows(args: flags.FlagValues) -> dict[str, Row]:
@@ -151,7 +158,7 @@ def rows(args: flags.FlagValues) -> dict[str, Row]:
 
 
 class Judge:
-    """All metrics of a result against its ground truth."""
+    """All metrics of results against one ground truth."""
 
     def __init__(self):
         import tensorflow as tf
@@ -161,58 +168,110 @@ class Judge:
 
         self._measurer = Measurer(with_gt=True)
         params = {name: tf.constant(value) for name, value in dists.load_dists(dists.WEIGHTS).items()}
-        self._dists = tf.function(lambda a, b: dists.distance(params, a, b), autograph=False, reduce_retracing=True)
+        self._stages = tf.function(
+            lambda picture: dists.stages(params, picture), autograph=False, reduce_retracing=True
+        )
+        self._distance = lambda *stages: tf.add_n(dists.stage_distances(params, *stages))
 
-    def __call__(self, result: np.ndarray, gt: np.ndarray) -> dict[str, float]:
-        """`{metric: value}` of uint8 (H, W, 3) pictures."""
-        pictures = (np.float32(x[None]) / np.float32(255) for x in (result, gt))
-        return self._measurer(result, gt).values | {"dists": float(self._dists(*pictures)[0])}
+    def _stages_of(self, picture: np.ndarray) -> list:
+        height, width = picture.shape[:2]
+        scale = DISTS_SIDE / min(height, width)
+        size = (round(width * scale), round(height * scale))
+        reduced = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR) if scale < 1 else picture
+        return self._stages(np.float32(np.asarray(reduced)[None]) / np.float32(255))
+
+    def against(self, gt: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+        """`{metric: value}` of a result, uint8 (H, W, 3) as the ground truth."""
+        wanted = self._stages_of(gt)
+
+        def measure(result: np.ndarray) -> dict[str, float]:
+            distance = float(self._distance(self._stages_of(result), wanted)[0])
+            return self._measurer(result, gt).values | {"dists": distance}
+
+        return measure
+
+
+class Case:
+    """A degraded photo: its faces are found once, when they are needed."""
+
+    def __init__(self, finder: object, name: str, lq: np.ndarray, gt: np.ndarray):
+        self.name, self.lq, self.gt, self._finder = name, lq, gt, finder
+
+    @functools.cached_property
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
+        """(LQ face, restored face, its rows and columns in the LQ photo) of every face that is found."""
+        from metaf2n_tf.faces.cut import face_slices
+
+        used, others = self._finder.find(self.lq)
+        restored = self._finder.restore(self.lq, used, others, Path(self.name))
+        return [(face.lq, face.hq, face_slices(face.face, self.lq.shape[:2])) for face in restored]
+
+    def faces(self, true_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The pairs to learn from."""
+        from metaf2n_tf.tiles import times_scale
+
+        if true_faces:
+            return [(face, self.gt[tuple(map(times_scale, place))]) for face, _, place in self.pairs]
+        return [(face, hq) for face, hq, _ in self.pairs]
 
 
 class Bench:
-    """The networks, the finder of faces and the metrics, made once."""
+    """The networks and the finder of faces, made once."""
 
     def __init__(self, args: flags.FlagValues):
         from metaf2n_tf.faces.generate import FaceFinder, Selection
         from metaf2n_tf.faces.restore import Setting
         from metaf2n_tf.upscale.model import MetaF2N
+        from metaf2n_tf.weights.load import FACES_LITE, load_weights
 
         self.rows = rows(args)
         self._models = {
             key: MetaF2N(key[0], blend=key[1]) for key in {(r.weights, r.blend) for r in self.rows.values()}
         }
         self._finder = FaceFinder("mtcnn", args.restorer, Setting(sr=dict), Selection())
-        self._judge = Judge()
+        by_file = load_weights(FACES_LITE).identity if args.restorer == "faces_lite" else ""
+        self._restorer = f"{args.restorer} {by_file}".strip()
 
-    def _pairs(self, lq: np.ndarray, name: str) -> list[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
-        """(LQ face, restored face, its rows and columns in the LQ photo) of every face that is found."""
-        from metaf2n_tf.faces.cut import face_slices
+    def case(self, name: str, lq: np.ndarray, gt: np.ndarray) -> Case:
+        """One degraded photo."""
+        return Case(self._finder, name, lq, gt)
 
-        used, others = self._finder.find(lq)
-        restored = self._finder.restore(lq, used, others, Path(name))
-        return [(face.lq, face.hq, face_slices(face.face, lq.shape[:2])) for face in restored]
+    def made_with(self, title: str) -> str:
+        """All that a row's result depends on besides the photo."""
+        row = self.rows.get(title)
+        if row is None:
+            return title
+        weights = self._models[row.weights, row.blend].weights.identity
+        steps = f", {row.steps} steps at {row.task_lr}, faces: " + ("true" if row.true_faces else self._restorer)
+        return weights + (steps if row.steps else "")
 
-    def measure(self, name: str, lq: np.ndarray, gt: np.ndarray) -> Iterator[tuple[str, np.ndarray, dict]]:
-        """(row, picture, its metrics and seconds) of one LQ photo; seconds include the faces where they are used."""
-        from metaf2n_tf.tiles import times_scale
+    def result(self, title: str, case: Case) -> np.ndarray:
+        """The picture of a row, uint8 (4H, 4W, 3)."""
+        if title == BICUBIC:
+            size = case.lq.shape[1] * SCALE, case.lq.shape[0] * SCALE
+            return np.asarray(Image.fromarray(case.lq).resize(size, Image.Resampling.BICUBIC))
+        row = self.rows[title]
+        model = self._models[row.weights, row.blend]
+        params = model.unadapted
+        if row.steps:
+            seed = [0, zlib.crc32(case.name.encode())]
+            adaptation = model.adapt(case.faces(row.true_faces), task_lr=row.task_lr, seed=seed)
+            params = dict(adaptation.trajectory([row.steps]))[row.steps]
+        return model.upscale(np.float32(case.lq) / np.float32(255), params)
 
-        began = time.monotonic()
-        pairs = self._pairs(lq, name)
-        finding = time.monotonic() - began
-        bicubic = np.asarray(Image.fromarray(lq).resize(gt.shape[1::-1], Image.Resampling.BICUBIC))
-        yield "bicubic", bicubic, self._judge(bicubic, gt) | {"seconds": 0.0, "faces": len(pairs)}
-        truth = [(face, gt[tuple(map(times_scale, place))]) for face, _, place in pairs]
-        restored = [(face, hq) for face, hq, _ in pairs]
-        for title, row in self.rows.items():
-            model, began = self._models[row.weights, row.blend], time.monotonic()
-            params = model.unadapted
-            if row.steps:
-                faces = truth if row.true_faces else restored
-                adaptation = model.adapt(faces, task_lr=row.task_lr, seed=[0, zlib.crc32(name.encode())])
-                params = dict(adaptation.trajectory([row.steps]))[row.steps]
-            result = model.upscale(np.float32(lq) / np.float32(255), params)
-            seconds = time.monotonic() - began + (finding if row.steps else 0)
-            yield title, result, self._judge(result, gt) | {"seconds": seconds, "faces": len(pairs)}
+
+def seconds(bench: Bench, titles: list[str]) -> dict[str, float]:
+    """The median time of each row for one photo, face search included where faces are used, after one that warms up."""
+    photo = Image.open(TIMED_PHOTO).convert("RGB").resize((TIMED_SIDE, TIMED_SIDE), Image.Resampling.BICUBIC)
+    lq, taken = np.asarray(photo), {}
+    for title in titles:
+        times = []
+        for _ in range(1 + TIMES):
+            case, began = bench.case("timed", lq, np.repeat(np.repeat(lq, SCALE, 0), SCALE, 1)), time.monotonic()
+            bench.result(title, case)
+            times.append(time.monotonic() - began)
+        taken[title] = float(np.median(times[1:]))
+    return taken
 
 
 # ---- tables
@@ -225,12 +284,12 @@ def by_photo(found: Measurements, row: str, metric: str, kinds: list[str]) -> np
     return np.array([np.mean([photo[kind][row][metric] for kind in kinds]) for photo in found.values()])
 
 
-def table(found: Measurements, titles: list[str], kinds: list[str]) -> list[str]:
+def table(found: Measurements, titles: list[str], kinds: list[str], times: Mapping[str, float]) -> list[str]:
     """Means of every row."""
     lines = [f"{'':32}" + "".join(f"{metric.removesuffix('_pyiqa'):>8}" for metric in METRICS) + f"{'seconds':>9}"]
     for row in titles:
         values = "".join(f"{by_photo(found, row, name, kinds).mean():{form}}" for name, (_, form) in METRICS.items())
-        lines.append(f"{row:32}{values}{by_photo(found, row, 'seconds', kinds).mean():9.2f}")
+        lines.append(f"{row:32}{values}{times[row]:9.2f}")
     return lines
 
 
@@ -251,29 +310,26 @@ def paired(found: Measurements, row: str, other: str, kinds: list[str]) -> str:
     return f"{row} against {other}: " + ", ".join(parts) + f"; PSNR-Y and LPIPS both better: {np.mean(both):.0%}"
 
 
-def summary(found: Measurements) -> str:
+def summary(found: Measurements, titles: list[str], kinds: list[str], times: Mapping[str, float]) -> str:
     """All tables, of all degradations and of each kind of them."""
-    first = next(iter(found.values()))
-    kinds = list(first)
-    titles = list(first[kinds[0]])
     groups = {
         "all degradations": kinds,
         "of the training kind": [kind for kind in kinds if kind.startswith("pipeline")],
         "never trained on": [kind for kind in kinds if not kind.startswith("pipeline")],
     }
-    with_faces = np.mean([photo[kind]["bicubic"]["faces"] > 0 for photo in found.values() for kind in kinds])
+    with_faces = np.mean([photo[kind][LITE_1]["faces"] > 0 for photo in found.values() for kind in kinds])
     lines = [f"{len(found)} photos; faces were found in {with_faces:.0%} of the degraded ones"]
     pairs = [
         (LITE_1, CONTROL),
         (LITE_1, CONTROL_1),
-        ("lite, unadapted", CONTROL),
+        (LITE_0, CONTROL),
         (CONTROL_1, CONTROL),
         (LITE_1, X4PLUS),
+        (LITE_1, LITE_0),
     ]
-    pairs += [(LITE_1, "lite, unadapted")]
     for group, members in groups.items():
         if members:
-            lines += ["", f"{group}: {', '.join(members)}", *table(found, titles, members), ""]
+            lines += ["", f"{group}: {', '.join(members)}", *table(found, titles, members, times), ""]
             lines += [paired(found, *pair, members) for pair in pairs if set(pair) <= set(titles)]
     return "\n".join(lines)
 
@@ -288,28 +344,38 @@ def main(args: flags.FlagValues) -> int:
     names = names[: args.photos] if args.photos else names
     output = Path(args.output_dir)
     files.make_folder(output)
-    bench, found = Bench(args), {}
+    bench, judge, place = Bench(args), Judge(), output / "measurements.json"
+    found = json.loads(place.read_text()) if place.exists() else {}
+    titles = [BICUBIC, *bench.rows]
+    kinds = args.degradations or [*(f"pipeline_{seed}" for seed in SEEDS), shaken.__name__, webp.__name__]
     for number, name in enumerate(names, 1):
         # The sample photo is ours; all others lie in the folder given.
-        place = ROOT if name.startswith("datasets/") else Path(args.pictures)
-        gt = read_photo(next(place.glob(f"{name}.*")))
-        found[name] = {}
-        for kind, make in degradations(name, gt).items():
-            if args.degradations and kind not in args.degradations:
+        folder = ROOT if name.startswith("datasets/") else Path(args.pictures)
+        gt = read_photo(next(folder.glob(f"{name}.*")))
+        measure, makers = judge.against(gt), degradations(name, gt)
+        for kind in kinds:
+            known = found.setdefault(name, {}).setdefault(kind, {})
+            missing = [t for t in titles if known.get(t, {}).get("made_with") != bench.made_with(t)]
+            if not missing:
                 continue
-            lq, found[name][kind] = make(), {}
-            pictures = {"LQ": lq, "GT": gt} if args.save_pictures else {}
-            for row, picture, values in bench.measure(f"{name}/{kind}", lq, gt):
-                found[name][kind][row] = values
+            case = bench.case(f"{name}/{kind}", makers[kind](), gt)
+            pictures = {"LQ": case.lq, "GT": gt} if args.save_pictures else {}
+            for title in missing:
+                picture = bench.result(title, case)
+                known[title] = measure(picture) | {"made_with": bench.made_with(title)}
+                if bench.rows.get(title, Row("")).steps:
+                    known[title]["faces"] = len(case.pairs)
                 if args.save_pictures:
-                    pictures[row] = picture
-            for row, picture in pictures.items():
-                path = output / "pictures" / row.replace(", ", "_").replace(" ", "_") / kind / f"{Path(name).name}.png"
+                    pictures[title] = picture
+            for title, picture in pictures.items():
+                path = (
+                    output / "pictures" / title.replace(", ", "_").replace(" ", "_") / kind / f"{Path(name).name}.png"
+                )
                 files.make_folder(path.parent)
                 images.write_rgb8(path, picture)
+            files.write_bytes(place, (json.dumps(found, indent=1) + "\n").encode())
         print(f"{number}/{len(names)} {name}", file=sys.stderr, flush=True)
-        files.write_bytes(output / "measurements.json", (json.dumps(found, indent=1) + "\n").encode())
-    text = summary(found)
+    text = summary({name: found[name] for name in names}, titles, kinds, seconds(bench, titles))
     files.write_bytes(output / "table.txt", (text + "\n").encode())
     print(text)
     return cli.OK

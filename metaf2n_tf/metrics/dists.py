@@ -46,13 +46,16 @@ def load_dists(path: str | Path) -> dict[str, np.ndarray]:
     return kernels | check_variables(str(channel_weights), read_state_dict(channel_weights), _CHANNEL_SHAPES)
 
 
-def stage_distances(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> list[tf.Tensor]:
-    """The six addends of `distance`, each (N,): of the picture itself and of VGG16's five stages."""
-    dtype = tf.convert_to_tensor(params["alpha"]).dtype
-    input0, input1 = tf.cast(input0, dtype), tf.cast(input1, dtype)
+def stages(params: Params, images: tf.Tensor) -> list[tf.Tensor]:
+    """What is compared: the pictures themselves and VGG16's five stages of them."""
+    images = tf.cast(images, tf.convert_to_tensor(params["alpha"]).dtype)
+    return [images, *vgg16.forward(params, images)]
+
+
+def stage_distances(params: Params, stages0: list[tf.Tensor], stages1: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The six addends of `distance`, each (N,), of the `stages` of both."""
     total = tf.reduce_sum(params["alpha"]) + tf.reduce_sum(params["beta"])
     alphas, betas = (tf.split(tf.reshape(params[name], [-1]) / total, _WIDTHS) for name in ("alpha", "beta"))
-    stages0, stages1 = ([images, *vgg16.forward(params, images)] for images in (input0, input1))
     addends = []
     for alpha, beta, x, y in zip(alphas, betas, stages0, stages1, strict=True):
         x_mean, y_mean = (tf.reduce_mean(z, axis=[1, 2], keepdims=True) for z in (x, y))
@@ -79,4 +82,4 @@ def distance(params: Params, input0: tf.Tensor, input1: tf.Tensor) -> tf.Tensor:
     Returns:
       (N,) of the params' dtype; 0 for equal pictures, the same with the two inputs swapped.
     """
-    return tf.add_n(stage_distances(params, input0, input1))
+    return tf.add_n(stage_distances(params, stages(params, input0), stages(params, input1)))

@@ -94,7 +94,7 @@ def test_plain_numpy_gives_the_same(wide):
 
 def test_stages_add_up(wide):
     first, second = np.random.default_rng(4).random((2, 2, 20, 24, 3))
-    stages = dists.stage_distances(wide, first, second)
+    stages = dists.stage_distances(wide, dists.stages(wide, first), dists.stages(wide, second))
     assert [stage.shape for stage in stages] == [(2,)] * 6
     assert np.min(stages) > 0
     np.testing.assert_allclose(np.sum(stages, axis=0), dists.distance(wide, first, second), rtol=1e-12)
