@@ -36,10 +36,13 @@ _MOST_OPERATIONS = 1 << 20  # some 2 seconds; a network of 700 variables has 25,
 _LONGEST_KEY = 250
 _LONGEST_REASON = 200
 
-_SCALARS = set(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
-)
+# fmt: off
+_SCALARS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8",
+}
+# fmt: on
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -93,8 +96,9 @@ class _Machine:
         if not isinstance(target, dict):
             raise ValueError("it sets an item of what is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Others may take long to hash, or all have the same hash.
-            if not (isinstance(key, str) and len(key) <= _LONGEST_KEY or type(key) is int and key.bit_length() < 61):
+            is_name = isinstance(key, str) and len(key) <= _LONGEST_KEY
+            # Other keys may take long to hash, or all have the same hash.
+            if not is_name and not (type(key) is int and key.bit_length() < 61):
                 raise ValueError("a key of a dict is no name")
             target[key] = value
 
