@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 
 # What the machine, zipfile and our own checks raise on files that are cut, damaged, or of another kind.
 _DAMAGE = (
@@ -34,7 +34,6 @@ _DAMAGE = (
 )
 _MOST_OPERATIONS = 1 << 20  # some 2 seconds; a network of 700 variables has 25,000
 _LONGEST_KEY = 250
-_LONGEST_REASON = 200
 
 # fmt: off
 _SCALARS = {
@@ -205,12 +204,6 @@ def load(
     return machine.result()
 
 
-def _one_line(text: str) -> str:
-    """What a file may have brought into a message, in a line that a terminal takes."""
-    line = "".join(char if char.isprintable() else "?" for char in " ".join(text[: 4 * _LONGEST_REASON].split()))
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
-
-
 @contextlib.contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever goes wrong while a file of some kind is read into one line that names it.
@@ -223,11 +216,11 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{path}: {_one_line(str(error))}") from None
+        raise UserError(f"{path}: {one_line(str(error))}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except _DAMAGE as error:
-        reason = _one_line(str(error))
+        reason = one_line(str(error))
         detail = f" ({reason})" if reason else ""
         raise UserError(
             f"{path}: not a readable {kind}: truncated, damaged or of another kind{detail}. Remedy: download it again"
