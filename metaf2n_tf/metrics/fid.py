@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from metaf2n_tf import cli
 from metaf2n_tf.data import files, images
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
 
@@ -200,8 +200,6 @@ def _read_moments(path: Path) -> tuple[Moments, str | None]:
         mean, covariance = (np.asarray(arrays[name], np.float64) for name in ("mu", "sigma"))
         count = int(arrays["count"]) if "count" in arrays else None
         key = str(arrays["key"]) if "key" in arrays else None
-        if key is not None and key.partition(" ")[0] not in RESIZES:
-            raise ValueError("a key of another kind")
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: not a .npz file with mu and sigma. Remedy: make it anew") from error
     width = inception.FEATURES
@@ -254,7 +252,9 @@ def reference_statistics(
     if folder.suffix == ".npz" and folder.is_file():
         moments, key = _read_moments(folder)
         if key is not None and not key.startswith(f"{resize} "):
-            raise UserError(f"{folder}: made with --fid_resize {key.split()[0]}. Remedy: the same, or its folder")
+            raise UserError(
+                f"{folder}: made with --fid_resize {one_line(key.partition(' ')[0])}. Remedy: the same, or its folder"
+            )
         return moments
     pictures = _list_pictures(folder)
     key = _fingerprint(pictures, params, resize)

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
-from metaf2n_tf.data import files
-from metaf2n_tf.data.strict_json import plain
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import NUMBER, plain
 
 NAME = "results.jsonl"
+
+# What is calculated with; everything else of a record is compared or shown, whatever it is.
+_RECORD = {"photo": str, "metrics?": {str: {str: NUMBER}}}
 
 
 def read_results(output_dir: Path) -> dict[str, dict] | None:
@@ -17,11 +20,10 @@ def read_results(output_dir: Path) -> dict[str, dict] | None:
     records = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            record = json.loads(line)
+            record = strict_json.loads(line, _RECORD)
         except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("photo"), str):
-            records[record["photo"]] = record
+        records[record["photo"]] = record
     return records
 
 

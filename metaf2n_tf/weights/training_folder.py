@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
@@ -85,8 +86,9 @@ def save_settings(file: Path, settings: Mapping[str, object], may_differ: Collec
     Raises:
       UserError: the file of before cannot be read, or this one not written.
     """
+    settings = plain(settings)
     try:
-        before = json.loads(file.read_text()) if file.is_file() else {}
+        before = strict_json.loads(file.read_bytes(), {str: object}) if file.is_file() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
     for name, value in settings.items():
