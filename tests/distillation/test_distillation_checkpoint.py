@@ -9,7 +9,7 @@ from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
 from metaf2n_tf.weights import tf1_checkpoint, training_folder
 
-TINY = Architecture(3, 8, 1)
+TINY = Architecture(3, 16, 1)
 
 
 @pytest.mark.parametrize(
