@@ -4,12 +4,16 @@ Out: it knows no infinity and no NaN; they become strings that Python's float() 
 lies in a folder may be cut off, of another version or a stranger's, so nothing is used before it fits a schema.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from metaf2n_tf.errors import UserError
 
 NON_FINITE = ("Infinity", "-Infinity", "NaN")
 NUMBER = (float, *NON_FINITE)  # the schema of what `plain` makes of a float
@@ -72,6 +76,23 @@ def loads(text: str | bytes, schema: Any = object) -> Any:
         raise ValueError("nested too deeply") from None
     check(value, schema)
     return value
+
+
+def fitting_lines(path: Path, schema: Any) -> list[Any]:
+    """The values of a file of JSON lines, without those lines that do not fit; see `loads`.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    values = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            values.append(loads(line, schema))
+    return values
 
 
 def check(value: Any, schema: Any, place: str = "it") -> None:

@@ -32,16 +32,6 @@ _RECORD = {
 Key = tuple[str, Setting, int]  # photo, setting, steps
 
 
-def _parse(line: str) -> tuple[Key, dict] | None:
-    """A line's key and record; None where it is no record."""
-    try:
-        record = strict_json.loads(line, _RECORD)
-    except ValueError:
-        return None
-    setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
-    return (record["photo"], setting, record["steps"]), record
-
-
 def _order(key: Key) -> tuple:
     photo, setting, steps = key
     return photo, isinstance(setting.task_lr, str), astuple(setting), steps
@@ -55,8 +45,9 @@ class Records:
         self._path = folder / MEASUREMENTS
         self._records: dict[Key, dict] = {}
         if self._path.is_file():
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-            self._records.update(filter(None, map(_parse, lines)))
+            for record in strict_json.fitting_lines(self._path, _RECORD):
+                setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+                self._records[record["photo"], setting, record["steps"]] = record
 
     def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
         """One record, or None."""

@@ -17,14 +17,7 @@ def read_results(output_dir: Path) -> dict[str, dict] | None:
     path = output_dir / NAME
     if not path.is_file():
         return None
-    records = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = strict_json.loads(line, _RECORD)
-        except ValueError:
-            continue
-        records[record["photo"]] = record
-    return records
+    return {record["photo"]: record for record in strict_json.fitting_lines(path, _RECORD)}
 
 
 def write_results(output_dir: Path, records: dict[str, dict]) -> None:
