@@ -111,10 +111,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _place(headers: http.client.HTTPMessage) -> tuple[int | None, int | None]:
     """Where a part of a file starts, and how long the whole is, as far as `Content-Range` says so."""
-    found = re.fullmatch(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|\*)", headers.get("Content-Range") or "")
-    return (
-        tuple(int(number) if number and number != "*" else None for number in found.groups()) if found else (None, None)
-    )
+    found = re.fullmatch(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(?:(\d{1,18})|\*)", headers.get("Content-Range") or "")
+    start, total = found.groups() if found else (None, None)
+    return start and int(start), total and int(total)
 
 
 class _Download:
