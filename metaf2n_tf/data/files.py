@@ -26,18 +26,42 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot make this folder: {error.strerror}") from None
 
 
+def _open_alone(part: Path) -> int:
+    """Open a file that several may want to write, as soon as no other is at it; what a killed one left does not matter.
+
+    The one before renames it or deletes it, so whoever has waited for it begins again with a new one.
+    """
+    while True:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(part), os.fstat(descriptor)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a hidden path beside `path` to write to; when the block ends well it becomes `path`, else it goes."""
+    """Yield a hidden path beside `path` to write to; when the block ends well it becomes `path`, else it goes.
+
+    Of several writers of one path, in whatever threads and processes, each waits until the one before is done.
+    """
     part = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.part")
+    descriptor = _open_alone(part)
     try:
         yield part
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
+        os.fsync(descriptor)
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
 
 
 def read_lines(path: Path, flag: str = "") -> list[str]:
@@ -72,8 +96,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the lock ends with the process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Keep other runs out of a folder; the lock ends with the process, however that ends.
+
+    Raises:
+      UserError: another run has it, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be opened: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

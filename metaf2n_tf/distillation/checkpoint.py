@@ -64,6 +64,9 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
     for name in (*fields, "updates"):
         if name not in found or found[name].shape != ():
             raise UserError(f"{prefix}: {name} is missing, so training cannot go on from it")
+        kind = np.floating if name == "progress/loss" else np.integer
+        if not np.issubdtype(found[name].dtype, kind) or not np.isfinite(found[name]) or found[name] < 0:
+            raise UserError(f"{prefix}: {name} is {found[name]}, so training cannot go on from it")
     numbers = [found[name].item() for name in fields]
     return State(params, *moments, found["updates"].item()), Progress(*numbers)
 

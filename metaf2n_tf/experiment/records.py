@@ -4,39 +4,32 @@ import json
 from dataclasses import asdict, astuple
 from pathlib import Path
 
-from metaf2n_tf.data import files
-from metaf2n_tf.data.strict_json import plain
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import NUMBER, plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.settings import Setting
+from metaf2n_tf.weights.load import LEARNED
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
-_TYPES = {
+_RECORD = {
     "photo": str,
+    "task_lr": (float, LEARNED),
+    "patch_size": int,
+    "patch_num_per_img": int,
+    "seed": int,
     "steps": int,
-    "inputs": list,
-    "picture": int | None,
+    "inputs": [(int, None)],
+    "picture": (int, None),
     "faces": int,
     "patches": int,
     "adapted": bool,
-    "losses": list,
-    "mean_weight": float | int | str | None,
-    "metrics": dict,
-    "failed": dict,
+    "losses": [NUMBER],
+    "mean_weight": (*NUMBER, None),
+    "metrics": {str: NUMBER},
+    "failed": {str: str},
 }
 
 Key = tuple[str, Setting, int]  # photo, setting, steps
-
-
-def _parse(line: str) -> tuple[Key, dict] | None:
-    """A line's key and record; None where it is no record."""
-    try:
-        record = json.loads(line)
-        setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
-        if all(isinstance(record[name], kind) for name, kind in _TYPES.items()):
-            return (record["photo"], setting, record["steps"]), record
-    except (ValueError, KeyError, TypeError):
-        return None
-    return None
 
 
 def _order(key: Key) -> tuple:
@@ -52,8 +45,9 @@ class Records:
         self._path = folder / MEASUREMENTS
         self._records: dict[Key, dict] = {}
         if self._path.is_file():
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-            self._records.update(filter(None, map(_parse, lines)))
+            for record in strict_json.fitting_lines(self._path, _RECORD):
+                setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+                self._records[record["photo"], setting, record["steps"]] = record
 
     def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
         """One record, or None."""
@@ -85,8 +79,8 @@ def check_made_with(folder: Path, made_with: dict) -> None:
     made_with = plain(made_with)
     if path.is_file() and (folder / MEASUREMENTS).is_file():
         try:
-            earlier = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
+            earlier = strict_json.loads(path.read_bytes(), {str: object})
+        except (OSError, ValueError):
             raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]

@@ -1,6 +1,7 @@
 """`generate_test_faces.py`: find and restore the faces of a folder of photos."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -131,6 +132,12 @@ def run(options: Options) -> int:
         if options.input_dir.resolve().is_relative_to(side.resolve()):
             raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
     photos = images.list_photos(options.input_dir, options.ext, options.recursive, sides)
+    files.make_folder(options.output_dir)
+    with files.alone_in(options.output_dir):
+        return _write_faces(options, photos)
+
+
+def _write_faces(options: Options, photos: Sequence[Path]) -> int:
     runtime.select_device(options.gpu)
 
     def sr() -> dict[str, np.ndarray]:

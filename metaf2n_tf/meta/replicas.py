@@ -3,12 +3,12 @@
 Every replica computes the gradients of its own tasks; their sum over all replicas updates the same weights everywhere.
 """
 
-import json
 import os
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta.meta_step import Gradients, MetaStep, Report, TrainingState, Unadapted
@@ -21,7 +21,7 @@ def choose_strategy() -> tf.distribute.Strategy:
       UserError: TF_CONFIG cannot be understood.
     """
     try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        cluster = strict_json.loads(os.environ.get("TF_CONFIG") or "{}", {"cluster?": {str: object}}).get("cluster", {})
         processes = sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
         if processes > 1:
             return tf.distribute.MultiWorkerMirroredStrategy()

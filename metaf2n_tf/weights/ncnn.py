@@ -5,6 +5,7 @@ kernel as float16 OIHW padded to 4 bytes, and the bias as float32; per PReLU the
 The layers come in the networks' own order.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from metaf2n_tf.networks import sr
 
 _PARAM_MAGIC = "7767517"
 _FP16_FLAG = 0x01306B47
+_MOST = 1 << 31  # of anything that is counted
 _KINDS = ("Convolution", "PReLU")
 
 
@@ -28,7 +30,10 @@ def _layers(param_path: Path) -> list[tuple[str, int, int]]:
         if kind in _KINDS:
             options = dict(field.split("=", 1) for field in fields if "=" in field)
             try:
-                layers.append((kind, int(options["0"]), int(options["6"]) if kind == "Convolution" else 0))
+                outputs, numbers = int(options["0"]), int(options["6"]) if kind == "Convolution" else 0
+                if not (0 < outputs < _MOST and 0 <= numbers < _MOST):
+                    raise ValueError
+                layers.append((kind, outputs, numbers))
             except (KeyError, ValueError):
                 raise UserError(f"{param_path}: damaged at {line.strip()[:60]!r}. Remedy: download it again") from None
     return layers
@@ -93,7 +98,7 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
     layers = _layers(param_path)
     shapes = _shapes(param_path, layers)
     sizes = [(out, size) for kind, out, size in layers if kind == "Convolution"]
-    expected = [(shape[-1], int(np.prod(shape))) for shape in shapes.values() if len(shape) == 4]
+    expected = [(shape[-1], math.prod(shape)) for shape in shapes.values() if len(shape) == 4]
     kernels = [name for name, shape in shapes.items() if len(shape) == 4]
     for name, found, wanted in zip(kernels, sizes, expected, strict=True):
         if found != wanted:

@@ -1,8 +1,8 @@
 """Our own weight file: an uncompressed `.npz` whose entries are the published variable names."""
 
 import io
+import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,36 +10,63 @@ import numpy as np
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.weights.check import check_size
 
-# What NumPy raises on files that are cut, damaged, or of another kind.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-)
+_KINDS = "fiubU"  # numbers, and what names things
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others take memory of their own
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One entry. Its header is believed only where the bytes behind it are as many as it says."""
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, is_fortran, dtype = readers[version](stream)
+        if dtype.kind not in _KINDS or min(shape, default=0) < 0:
+            raise ValueError(f"an array of {dtype}")
+        size = math.prod(shape) * dtype.itemsize
+        if size != member.file_size - stream.tell():
+            raise ValueError("an array is not as long as its header says")
+        content = stream.read(size)
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read `{name: array}` of numbers and texts as they are stored.
+
+    Raises:
+      UserError: no such file, another kind of file, truncated, or one that asks for more memory than its size warrants.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        size = path.stat().st_size
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if any(member.compress_type not in _COMPRESSIONS for member in members):
+                raise ValueError("compressed as NumPy does not")
+            check_size(sum(member.file_size for member in members), size)
+            return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Exception as error:  # NumPy hands headers to Python's own parser, which raises anything
+        raise UserError(
+            f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
+        ) from error
 
 
 def read_npz(path: Path, dtype: type = np.float32) -> dict[str, np.ndarray]:
     """Read `{variable name: array of this dtype}`; narrower entries are widened.
 
     Raises:
-      UserError: no such file, another kind of file, or truncated.
+      UserError: as for `read_arrays`, or an entry that is no array of numbers.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name].astype(dtype) for name in archive.files}
-    except _DAMAGE as error:
-        raise UserError(
-            f"{path}: not a readable .npz file: truncated, or another kind. Remedy: fetch it again"
-        ) from error
+    arrays = read_arrays(path)
+    for name, value in arrays.items():
+        if value.dtype.kind == "U":
+            raise UserError(f"{path}: variable {name} is a text, expected numbers")
+    with np.errstate(over="ignore"):  # what becomes infinite is said where variables are checked
+        return {name: value.astype(dtype) for name, value in arrays.items()}
 
 
 def write_npz(path: Path, params: Mapping[str, np.ndarray], half: bool = False) -> None:

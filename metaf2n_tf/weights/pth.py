@@ -1,21 +1,24 @@
 """Reads PyTorch's `.pth` files without PyTorch, and without running anything that a file may carry.
 
-Both layouts are known: the zip archive (PyTorch >= 1.6) and the legacy stream of pickles. The unpickler admits
-tensors, parameters and plain containers; every other name in a file is refused.
+Both layouts are known: the zip archive (PyTorch >= 1.6) and the legacy stream of pickles. Tensors, parameters and
+plain containers are admitted; every other name in a file is refused.
 """
 
-import collections
 import io
+import math
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.safe_pickle import Unpickler, reading
+from metaf2n_tf.weights import safe_pickle
+from metaf2n_tf.weights.check import check_size
+from metaf2n_tf.weights.safe_pickle import reading, whole
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -36,22 +39,42 @@ _DTYPES = {
 class _Storage:
     """A run of numbers that tensors are views of; the legacy layout fills it in only after the pickles."""
 
+    __slots__ = ("data", "dtype", "size")
+
     def __init__(self, dtype: np.dtype, size: int):
-        self.dtype, self.size, self.data = np.dtype(dtype), size, None
+        self.dtype, self.size, self.data = dtype, size, None
+
+    def fill(self, content: bytes, start: int = 0) -> None:
+        """Take the numbers, from a place in a file's bytes on."""
+        self.data = np.frombuffer(content, self.dtype, self.size, start)
 
 
 class _Tensor:
+    """A view of a storage, all numbers checked to be plain ones."""
+
+    __slots__ = ("offset", "shape", "storage", "strides")
+
     def __init__(self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]):
-        self.storage, self.offset, self.shape, self.strides = storage, offset, tuple(shape), tuple(strides)
+        if not (isinstance(storage, _Storage) and isinstance(shape, tuple) and isinstance(strides, tuple)):
+            raise ValueError("a tensor is made of something else than a storage")
+        self.storage, self.offset = storage, whole(offset)
+        self.shape, self.strides = tuple(map(whole, shape)), tuple(map(whole, strides))
+
+    @property
+    def bytes(self) -> int:
+        """What its numbers take, each by itself."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def numpy(self) -> np.ndarray:
+        """A copy of its own. Raises a ValueError where it reaches beyond its storage."""
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        data = self.storage.data
         if 0 in self.shape:
-            return np.zeros(self.shape, self.storage.dtype)
-        if self.offset < 0 or min(self.strides, default=0) < 0 or last >= self.storage.data.size:
+            return np.zeros(self.shape, data.dtype)
+        if last >= data.size:
             raise ValueError("a tensor reaches beyond its storage")
-        strides = [stride * self.storage.dtype.itemsize for stride in self.strides]
-        return np.lib.stride_tricks.as_strided(self.storage.data[self.offset :], self.shape, strides).copy()
+        strides = [stride * data.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides).copy()
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_ignored):
@@ -62,82 +85,111 @@ def _rebuild_parameter(tensor, *_ignored):
     return tensor
 
 
+def _ordered_dict():
+    return {}
+
+
 _ADMITTED = {
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    **{("torch", name): dtype for name, dtype in _DTYPES.items()},
+    ("collections", "OrderedDict"): _ordered_dict,
+    **{("torch", name): np.dtype(dtype) for name, dtype in _DTYPES.items()},
 }
 
 
-class _Unpickler(Unpickler):
-    def __init__(self, stream: io.BufferedIOBase, load_storage):
-        super().__init__(stream, _ADMITTED)
-        self._load_storage = load_storage
+class _Storages(dict):
+    """`{key: storage}` of those that the pickles refer to by persistent ids; `found` is told of each new one."""
 
-    def persistent_load(self, pid):
+    def __init__(self, found: Callable[[str, _Storage], None] = lambda key, storage: None):
+        super().__init__()
+        self._found = found
+
+    def of(self, pid: object) -> _Storage:
+        """The storage of a persistent id."""
         kind, dtype, key, _location, size, *view = pid
-        if kind != "storage" or any(view):
-            raise ValueError(f"unknown persistent id {kind!r}")
-        return self._load_storage(dtype, str(key), size)
+        if not (kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str)) or any(view):
+            raise ValueError("unknown persistent id")
+        if key not in self:
+            self[key] = _Storage(dtype, whole(size))
+            self._found(key, self[key])
+        if self[key].dtype != dtype or self[key].size != size:
+            raise ValueError("a storage of two kinds")
+        return self[key]
 
 
 def _read_zip(path: Path) -> object:
+    left = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
+
+        def read(name: str) -> bytes:
+            nonlocal left
+            member = archive.getinfo(name)
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise UserError("its parts are compressed, which those of PyTorch are not")
+            left -= member.file_size
+            if left < 0:
+                raise ValueError("its parts are longer than it is")
+            with archive.open(member) as stream:
+                return stream.read(member.file_size)
+
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
             raise UserError("it is a zip file without a data.pkl, so not one that PyTorch saved")
         root = names[0].removesuffix("data.pkl")
-        if root + "byteorder" in archive.namelist() and archive.read(root + "byteorder") != b"little":
+        if root + "byteorder" in archive.namelist() and read(root + "byteorder") != b"little":
             raise UserError("it was saved on a big-endian machine")
-        storages = {}
-
-        def load_storage(dtype, key, size):
-            if key not in storages:
-                storages[key] = _Storage(dtype, size)
-                storages[key].data = np.frombuffer(archive.read(f"{root}data/{key}"), dtype)
-                if storages[key].data.size < size:
-                    raise EOFError("a storage is shorter than announced")
-            return storages[key]
-
-        return _Unpickler(io.BytesIO(archive.read(names[0])), load_storage).load()
+        storages = _Storages(lambda key, storage: storage.fill(read(f"{root}data/{key}")))
+        return safe_pickle.load(io.BytesIO(read(names[0])), _ADMITTED, storages.of)
 
 
 def _read_legacy(path: Path) -> object:
-    storages = {}
+    storages, file = _Storages(), path.read_bytes()
+    stream = io.BytesIO(file)
 
-    def load_storage(dtype, key, size):
-        return storages.setdefault(key, _Storage(dtype, size))
+    def unpickle() -> object:
+        return safe_pickle.load(stream, _ADMITTED, storages.of)
 
-    with path.open("rb") as stream:
-
-        def unpickle():
-            return _Unpickler(stream, load_storage).load()
-
-        if unpickle() != _LEGACY_MAGIC or unpickle() != _LEGACY_PROTOCOL:
-            raise pickle.UnpicklingError
-        if not unpickle()["little_endian"]:
-            raise UserError("it was saved on a big-endian machine")
-        content = unpickle()
-        for key in unpickle():
-            storage = storages[str(key)]
-            (size,) = struct.unpack("<q", stream.read(8))
-            data = stream.read(size * storage.dtype.itemsize)
-            storage.data = np.frombuffer(data, storage.dtype)
-            if storage.data.size != size:
-                raise EOFError("a storage is shorter than announced")
+    if unpickle() != _LEGACY_MAGIC or unpickle() != _LEGACY_PROTOCOL:
+        raise pickle.UnpicklingError
+    if not unpickle()["little_endian"]:
+        raise UserError("it was saved on a big-endian machine")
+    content = unpickle()
+    for key in unpickle():
+        storage = storages[key]
+        (size,) = struct.unpack("<q", stream.read(8))
+        if size != storage.size:
+            raise ValueError("a storage is not as long as announced")
+        storage.fill(file, stream.tell())
+        stream.seek(storage.data.nbytes, io.SEEK_CUR)
     return content
 
 
-def _to_numpy(value: object) -> object:
-    if isinstance(value, _Tensor):
+def _to_numpy(content: object, file_size: int) -> object:
+    """The content with tensors as arrays; what is in several places is made once."""
+    made, asked = {}, 0
+
+    def convert(value: object) -> object:
+        if not isinstance(value, _Tensor | dict | list | tuple):
+            return value
+        if id(value) not in made:
+            made[id(value)] = made  # until it is made
+            made[id(value)] = make(value)
+        if made[id(value)] is made:
+            raise ValueError("a container that is in itself")
+        return made[id(value)]
+
+    def make(value: object) -> object:
+        nonlocal asked
+        if isinstance(value, dict):
+            return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)([convert(item) for item in value])
+        asked += value.bytes
+        check_size(asked, file_size)
         return value.numpy()
-    if isinstance(value, dict):
-        return {key: _to_numpy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_numpy(item) for item in value)
-    return value
+
+    return convert(content)
 
 
 def read_pth(path: Path) -> object:
@@ -150,10 +202,12 @@ def read_pth(path: Path) -> object:
       The saved object, usually a (nested) dict, with tensors as NumPy arrays in their own dtype and layout.
 
     Raises:
-      UserError: no such file, another kind of file, truncated, or a pickle that asks for more than tensors.
+      UserError: no such file, another kind of file, truncated, a pickle that asks for more than tensors, or for more
+        memory than its size warrants.
     """
     with reading(path, "PyTorch file"):
-        return _to_numpy(_read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path))
+        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+        return _to_numpy(content, path.stat().st_size)
 
 
 # What training scripts wrap a network's state dict in, the averaged weights first.

@@ -1,8 +1,7 @@
-"""The published checkpoint format: name-based TF1 Saver bundles, read and written without a Session."""
+"""The published checkpoint format: name-based TF1 Saver bundles, read without TensorFlow, written without a Session."""
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError, first_line
+from metaf2n_tf.errors import UserError, first_line, one_line
+from metaf2n_tf.weights import tf1_bundle
 
 _DATA = ".data-00000-of-00001"
 
@@ -52,20 +52,16 @@ def read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: a file of it is missing, truncated or damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:  # TensorFlow takes brackets in a path for a pattern
-        link = Path(folder, "checkpoint")
-        for file in prefix.parent.iterdir():
-            if file.name.startswith((f"{prefix.name}.index", f"{prefix.name}.data-")):
-                os.symlink(file.resolve(), link.with_name(link.name + file.name.removeprefix(prefix.name)))
-        try:
-            reader = tf.train.load_checkpoint(str(link))
-            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-        except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
-            reason = str(error).split("\n")[0].replace(str(link), prefix.name)
-            raise UserError(
-                f"{prefix}: not a readable TensorFlow checkpoint, or damaged: {reason}. Remedy: copy its .index and "
-                ".data files again"
-            ) from error
+    try:
+        return tf1_bundle.read(prefix)
+    except (OSError, UserError, *tf1_bundle.DAMAGE) as error:
+        reason = (
+            f"{os.path.basename(error.filename or prefix)}: {error.strerror}" if isinstance(error, OSError) else error
+        )
+        raise UserError(
+            f"{prefix}: not a readable TensorFlow checkpoint, or damaged: {one_line(str(reason))}. Remedy: copy its "
+            ".index and .data files again"
+        ) from error
 
 
 def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], replaces: Sequence[Path] = ()) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
 
 _SLOTS = ("Adam", "Adam_1")
+_LAST = 2**31 - 1  # step, which is an int32 in the published checkpoints
 
 
 def moments_to_variables(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -39,7 +41,7 @@ def _steps(place: Path) -> dict[int, Path]:
     """`{step: prefix}` of the checkpoints in a folder, in order."""
     found = {}
     for index in place.glob("model-*.index"):
-        if number := re.fullmatch(r"model-(\d+)", index.stem):
+        if (number := re.fullmatch(r"model-(\d+)", index.stem)) and int(number[1]) <= _LAST:
             found[int(number[1])] = index.with_suffix("")
     return dict(sorted(found.items()))
 
@@ -53,7 +55,7 @@ def newest(place: Path) -> tuple[int, Path] | None:
     if (place / "checkpoint").is_file():
         prefix = tf1_checkpoint.resolve_prefix(place)
         numbers = re.findall(r"\d+", prefix.name)
-        if not numbers:
+        if not numbers or int(numbers[-1]) > _LAST:
             raise UserError(f"{prefix}: its name does not end with the step, like model-1000")
         return int(numbers[-1]), prefix
     return max(_steps(place).items(), default=None)
@@ -85,8 +87,9 @@ def save_settings(file: Path, settings: Mapping[str, object], may_differ: Collec
     Raises:
       UserError: the file of before cannot be read, or this one not written.
     """
+    settings = plain(settings)
     try:
-        before = json.loads(file.read_text()) if file.is_file() else {}
+        before = strict_json.loads(file.read_bytes(), {str: object}) if file.is_file() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
     for name, value in settings.items():

@@ -2,11 +2,15 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import ROOT
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import generate
+from metaf2n_tf.metrics import evaluate
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -35,6 +39,47 @@ def test_kill_while_writing_leaves_nothing_under_the_final_name(tmp_path, root):
     assert not path.exists()
     files.write_bytes(path, b"whole")  # and the next run is not in its way
     assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_writers_of_one_name_take_turns(tmp_path):
+    """Threads here and threads of another process; each of them succeeds, and what is there is what one wrote."""
+    path, sizes = tmp_path / "a.bin", range(1000, 400_000, 20_000)
+    code = (
+        "import sys, pathlib; from metaf2n_tf.data import files\n"
+        f"for size in {list(sizes)}: files.write_bytes(pathlib.Path({str(path)!r}), bytes([size % 251]) * size)"
+    )
+    others = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda size: files.write_bytes(path, bytes([size % 251]) * size), [*sizes] * 8))
+    assert [other.wait() for other in others] == [0, 0]
+    content = path.read_bytes()
+    assert len(content) in sizes
+    assert set(content) == {len(content) % 251}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_run_a_folder(tmp_path):
+    with (
+        files.alone_in(tmp_path),
+        pytest.raises(UserError, match="another run is writing there"),
+        files.alone_in(tmp_path),
+    ):
+        pass
+    with files.alone_in(tmp_path):
+        pass
+    with pytest.raises(UserError, match="absent: cannot be opened"), files.alone_in(tmp_path / "absent"):
+        pass
+
+
+@pytest.mark.parametrize("command", [generate, evaluate])
+def test_every_command_that_writes_a_folder_is_alone_in_it(tmp_path, sample_lq, command):
+    """Those whose own tests do not say it: faces, metrics."""
+    fields = dict.fromkeys(command.Options.__dataclass_fields__)
+    places = {"input_dir": sample_lq.parent, "result_dir": sample_lq.parent, "output_dir": tmp_path, "ext": []}
+    given = {name: value for name, value in places.items() if name in fields}
+    with files.alone_in(tmp_path), pytest.raises(UserError, match="another run is writing there"):
+        command.run(command.Options(**fields | given))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unwritable_places_are_named(tmp_path):

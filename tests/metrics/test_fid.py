@@ -310,7 +310,10 @@ def test_statistics_of_pytorch_fid_stand_in_for_a_folder(network, tmp_path):
     ("arrays", "message"),
     [
         ({"mu": np.zeros(WIDTH)}, "with mu and sigma"),
-        ({"mu": np.zeros(WIDTH), "sigma": np.array([object()])}, "with mu and sigma"),
+        ({"mu": np.zeros(WIDTH), "sigma": np.array([object()])}, "not a readable .npz file"),
+        ({"mu": np.zeros(WIDTH), "sigma": np.array(["text"])}, "with mu and sigma"),
+        ({"mu": np.zeros(WIDTH), "sigma": np.zeros(WIDTH), "count": np.inf}, "with mu and sigma"),
+        ({"mu": np.zeros(WIDTH), "sigma": np.zeros((WIDTH, WIDTH)), "key": np.array("")}, "made with --fid_resize"),
         ({"mu": np.zeros(64), "sigma": np.eye(64)}, r"shapes \(64,\) and \(64, 64\), expected \(4,\) and \(4, 4\)"),
         ({"mu": np.zeros(WIDTH), "sigma": np.full((WIDTH, WIDTH), np.inf)}, "not finite"),
     ],

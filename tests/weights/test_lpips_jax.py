@@ -76,6 +76,12 @@ def test_truncated_files(write, keep):
 
 CYCLE = {}
 CYCLE["a"] = CYCLE
+SHARED = {"a": KERNEL}
+for _ in range(40):
+    SHARED = {"a": SHARED, "b": SHARED}
+DEEP = KERNEL
+for _ in range(5):
+    DEEP = {"a": DEEP}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,9 @@ CYCLE["a"] = CYCLE
         {"a": KERNEL.astype(">f4")},
         {"a": np.array([{}], object)},
         CYCLE,
+        SHARED,
+        {"a": SHARED["a"]["a"], "b": SHARED["a"]["a"]},
+        DEEP,
         pickle.dumps(CONTENT, protocol=3).replace(b"K\x02K\x03K\x04\x87", b"K\x02K\x03K\x09\x87"),
         b"cnumpy.core.multiarray\n_reconstruct\n(tR.",
         b"cnumpy\nndarray\n(tb.",

@@ -56,6 +56,9 @@ def edit(path, change):
             lambda text: text.replace(b"6=216", b"6=217", 1),
             "conv_first/weight has 8 outputs and 217 numbers, not the 8 and 216",
         ),
+        (".param", lambda text: text.replace(b"0=8", b"0=-8", 1), "damaged at 'Convolution"),
+        (".param", lambda text: text.replace(b"0=8", b"0=4294967296", 1), "damaged at 'Convolution"),
+        (".param", lambda text: text.replace(b"0=8", b"0=2147483647"), "has 2147483647 outputs and 216 numbers, not"),
     ],
 )
 def test_damaged_files_are_named(pair, file, change, message):

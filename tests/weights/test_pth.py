@@ -110,3 +110,93 @@ def test_an_unreadable_file_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(zipfile, "is_zipfile", refuse)
     with pytest.raises(UserError, match=r"a.pth: cannot be read: Permission denied$"):
         pth.read_pth(tmp_path / "a.pth")
+
+
+def torch_zip(path, program, storage=bytes(400), compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a/data.pkl", program)
+        archive.writestr("a/data/0", storage)
+    return path
+
+
+def tensor(shape=b"(I4\nI4\nt", strides=b"(I4\nI1\nt", offset=b"I0\n", size=b"I100\n", build=b"", times=1):
+    """A pickle of `times` tensors in a list; the arguments are pickle operations."""
+    storage = b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\n" + size + b"tQ" + build
+    return b"(" + times * (b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + strides + b"tR") + b"l."
+
+
+def shared(first, operations, levels=40):
+    """A container that holds the one before twice, `levels` deep."""
+    program = first + b"q\x00"
+    for level in range(levels):
+        twice = b"h" + bytes([level])
+        program += operations.replace(b"*", twice) + b"q" + bytes([level + 1])
+    return program + b"."
+
+
+LISTS = shared(b"]", b"](**e")
+DICTS = shared(b"}", b"}(U\x01a*U\x01b*u")
+TUPLES = shared(b")", b"*\x86")
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (tensor(build=b"}S'dtype'\n}S'itemsize'\nI0\nssb"), "it fills what cannot be filled"),
+        (tensor(build=b"N}S'data'\nI0\ns\x86b"), "it fills what cannot be filled"),
+        (b"ctorch._utils\n_rebuild_tensor\n}S'a'\nI0\nsb.", "it fills what cannot be filled"),
+        (b"ctorch\nLongStorage\nI5\n\x85R.", "it calls what cannot be called"),
+        (tensor(offset=b"L2305843009213693952L\n"), "beyond its storage"),
+        (tensor(offset=b"L1180591620717411303424L\n"), "something else stands where a number belongs"),
+        (tensor(offset=b"ctorch\nLongStorage\n"), "something else stands"),
+        (tensor(offset=b"I-1\n"), "something else stands"),
+        (tensor(offset=b"I01\n"), "something else stands"),
+        (tensor(offset=b"F0\n"), "something else stands"),
+        (tensor(strides=b"(I-4\nI1\nt"), "something else stands"),
+        (tensor(size=b"I-1\n"), "something else stands"),
+        (tensor(size=b"I101\n"), "buffer is smaller than requested size"),
+        (tensor(strides=b"(I1\nt"), "not a readable PyTorch file"),
+        (tensor(b"(I30000\nI30000\nt", b"(I0\nI0\nt"), "ask for 3600000000 bytes of memory"),
+        (tensor(b"(I1000000\nt", b"(I0\nt", times=20), "ask for 68000000 bytes of memory"),
+        (b"Nr\xff\xff\xff\x0fj\xff\xff\xff\x0e.", "not a readable PyTorch file"),
+        (b"]q\x00h\x00a.", "a container that is in itself"),
+        (b"}" + TUPLES[:-1] + b"I0\ns.", "a key of a dict is no name"),
+        (b"}U\xff" + 255 * b"a" + b"I0\ns.", "a key of a dict is no name"),
+        (b"(" + TUPLES[:-1] + b"NNNNtQ.", "unknown persistent id"),
+        (b"N" * 2**20 + b"N.", "more than 1048576 operations"),
+        (b"cposix\n\x1b]0;" + b"x" * 10**5 + b"\n.", r"asks to load posix\.\?\]0;x+\.\.\.$"),
+    ],
+)
+def test_hostile_pickles_take_neither_memory_nor_time(tmp_path, program, reason):
+    with pytest.raises(UserError, match=reason) as caught:
+        pth.read_pth(torch_zip(tmp_path / "a.pth", program))
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("program", [LISTS, DICTS, TUPLES])
+def test_what_is_shared_is_read_once(tmp_path, program):
+    found, depth = pth.read_pth(torch_zip(tmp_path / "a.pth", program)), 0
+    while found:
+        inner = list(found.values()) if isinstance(found, dict) else found
+        assert inner[0] is inner[1]
+        found, depth = inner[0], depth + 1
+    assert depth == 40
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_compressed_storage_is_refused_unread(tmp_path, compression):
+    path = torch_zip(tmp_path / "a.pth", tensor(size=b"I5000000\n"), bytes(20_000_000), compression)
+    with pytest.raises(UserError, match="its parts are compressed"):
+        pth.read_pth(path)
+
+
+def test_parts_that_lie_over_each_other_are_refused(tmp_path):
+    """Many members that the directory puts at one place: each by itself is within the file, all of them are not."""
+    path = torch_zip(tmp_path / "a.pth", tensor(), bytes(400))
+    with zipfile.ZipFile(path, "a") as archive:
+        data = archive.getinfo("a/data/0")
+        data.file_size = data.compress_size = 4000
+        archive.writestr("a/extra", "")
+    with pytest.raises(UserError, match="parts are longer than it is|not a readable PyTorch file"):
+        pth.read_pth(path)

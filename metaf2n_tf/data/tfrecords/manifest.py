@@ -5,9 +5,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
+from metaf2n_tf.data.strict_json import NUMBER, plain
+from metaf2n_tf.data.tfrecords.shards import is_of
 from metaf2n_tf.data.tfrecords.squares import Cutting
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 
 
 @dataclass
@@ -73,7 +75,24 @@ def write(tfrecord: Path, manifest: Manifest) -> None:
         "settings": dataclasses.asdict(manifest.cutting) | {"num_shards": manifest.num_shards},
         "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
     }
-    files.write_bytes(place(tfrecord), json.dumps(content, indent=1).encode())
+    files.write_bytes(place(tfrecord), json.dumps(plain(content), indent=1, allow_nan=False).encode())
+
+
+_PROBLEMS = {str: str}
+_CONTENT = {
+    "sources": {"inputs": [str], "pictures": int, "sha256": str},
+    "settings": {
+        "size": int,
+        "stride?": int,
+        "min_gradient?": (*NUMBER, None),
+        "multiscale?": bool,
+        "parsing_dir?": (str, None),
+        "num_shards": int,
+    },
+    "shards": [
+        {"file": str, "records": int, "bytes": int, "sha256": str, "too_small?": _PROBLEMS, "unusable?": _PROBLEMS}
+    ],
+}
 
 
 def read(tfrecord: Path) -> Manifest | None:
@@ -84,12 +103,17 @@ def read(tfrecord: Path) -> Manifest | None:
     """
     path = place(tfrecord)
     try:
-        content = json.loads(path.read_bytes())
+        content = strict_json.loads(path.read_bytes(), _CONTENT)
         settings = content["settings"]
+        if settings.get("min_gradient") is not None:
+            settings["min_gradient"] = float(settings["min_gradient"])
         num_shards = settings.pop("num_shards")
         shards = [Shard(**shard) for shard in content["shards"]]
+        foreign = [shard.file for shard in shards if not is_of(Path(shard.file), tfrecord) or "/" in shard.file]
+        if foreign:
+            raise ValueError(f"{foreign[0]!r} is no file of the set")
         return Manifest(Cutting(**settings), content["sources"], num_shards, shards)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the description of a set ({error}). Remedy: --overwrite") from None
+    except (OSError, ValueError, TypeError) as error:  # TypeError: a setting of another version
+        raise UserError(f"{path}: not the description of a set ({one_line(str(error))}). Remedy: --overwrite") from None

@@ -102,4 +102,5 @@ def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
         images.write_rgb8(out_path / f"{lq.stem}.png", np.hstack([square, exemplar.rgb, restored]))
         return {"exemplar": exemplar.file.name}
 
-    return cli.SOME_FAILED if process_all(list(lines), process) else cli.OK
+    with files.alone_in(out_path):
+        return cli.SOME_FAILED if process_all(list(lines), process) else cli.OK
