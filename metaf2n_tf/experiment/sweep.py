@@ -1,5 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
+import dataclasses
 import glob
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf import __version__, cli, runtime
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, size
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment import outputs
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
@@ -18,6 +19,7 @@ from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
+from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import parts
 from metaf2n_tf.upscale import showing
@@ -161,6 +163,8 @@ class Experiment:
           UserError: the photo or one of its faces cannot be used.
         """
         photo = images.read_photo(self.options.input_dir / name)
+        if self.keeps_pictures:
+            size.check_result_size(*(SCALE * side for side in photo.size))
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
@@ -173,7 +177,7 @@ class Experiment:
             path = self._part_path(name)
             files.make_folder(path.parent)
             for old in path.parent.glob(f"{glob.escape(name.stem)}.????????.json"):
-                old.unlink()
+                files.remove(old)
             files.write_bytes(path, one_photo.part())
         return {"faces": len(pairs)}
 
@@ -286,18 +290,21 @@ class _OnePhoto:
 def run(options: Options) -> int:
     """Run an experiment, or go on with it. Returns the exit code."""
     options.check()
-    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
+    places = options.input_dir, options.face_dir, options.output_dir
+    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    options = dataclasses.replace(options, input_dir=input_dir)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
         if options.overwrite:
-            (options.output_dir / MEASUREMENTS).unlink(missing_ok=True)
+            files.remove(options.output_dir / MEASUREMENTS)
         experiment = Experiment(options, Records(options.output_dir), len(photos))
         check_made_with(options.output_dir, experiment.made_with)
         names = [photo.relative_to(options.input_dir) for photo in photos]
         missing = {name: experiment.missing(name) for name in names}
         done = {name for name in names if not missing[name] and experiment.has_part(name)}
         if done:
-            cli.say(f"{len(done)} photos are measured already: skipped (--overwrite measures them anew)")
+            are = cli.counted(len(done), "photo is", "photos are")
+            cli.say(f"{are} measured already: skipped (--overwrite measures them anew)")
 
         def process(photo: Path) -> dict:
             name = photo.relative_to(options.input_dir)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks.sr import SCALE
 
@@ -44,16 +44,16 @@ def check_face_dir(face_dir: Path | None) -> None:
 
 def list_photos(
     input_dir: Path, face_dir: Path | None, output_dir: Path, extensions: Sequence[str], recursive: bool
-) -> list[Path]:
-    """The photos of a folder, without faces and results that may lie in it; see `images.list_photos`.
+) -> tuple[Path, list[Path]]:
+    """The folder of the photos and the photos, without faces and results that may lie in it; see `listing`.
 
     Raises:
-      UserError: as there, or the results would lie among the photos.
+      UserError: as `listing.list_photos`, or the results would lie among the photos.
     """
-    if output_dir.resolve() == input_dir.resolve():
+    if files.real(output_dir) == files.real(input_dir):
         raise UserError(f"--output_dir {output_dir}: is the folder of the photos. Remedy: name another one")
     faces = [] if face_dir is None else [face_dir / side for side in SIDES]
-    return images.list_photos(input_dir, extensions, recursive, [output_dir, *faces])
+    return listing.list_photos(input_dir, extensions, recursive, output_dir, [output_dir, *faces])
 
 
 def face_files(face_dir: Path, photo: Path) -> list[Path]:

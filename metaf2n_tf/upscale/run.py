@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from metaf2n_tf import __version__, cli, runtime
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, size
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks.sr import SCALE
@@ -143,6 +143,7 @@ class Session:
         """
         options, began = self.options, time.monotonic()
         photo = images.read_photo(options.input_dir / name)
+        size.check_result_size(*(SCALE * side for side in photo.size))
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         adaptation = self.model.adapt(
             pairs,
@@ -243,21 +244,24 @@ def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> N
         and options.restorer in (None, record.get("restorer"))
         for record in kept
     ]
-    cli.say(f"{len(done)} photos have their results already: skipped (--overwrite makes them anew)")
+    have = cli.counted(len(done), "photo has its", "photos have their")
+    cli.say(f"{have} results already: skipped (--overwrite makes them anew)")
     if not all(same):
         cli.say(f"note: {same.count(False)} of them were made with other settings or by another program")
 
 
 def _check_places(options: Options, photos: list[Path]) -> None:
     for photo in photos:
-        if photo.resolve() in {path.resolve() for path in _output_paths(options, photo).values()}:
+        if files.real(photo) in map(files.real, _output_paths(options, photo).values()):
             raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
 
 
 def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
-    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
+    places = options.input_dir, options.face_dir, options.output_dir
+    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    options = dataclasses.replace(options, input_dir=input_dir)
     _check_places(options, photos)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
@@ -287,7 +291,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         # A photo counts as done once its record is there: an old one goes first, the new one comes last.
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
-        part_path.unlink(missing_ok=True)
+        files.remove(part_path)
         outputs = {path: outcome.pictures[steps] for steps, path in _output_paths(options, photo).items()}
         if outcome.part:
             outputs[part_path] = outcome.part
@@ -303,7 +307,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
-    cli.say(f"{len(photos) - failed} photos are in {options.output_dir}{note}")
+    cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     return failed
 
 

@@ -196,7 +196,7 @@ def test_results_that_are_there_are_kept(place):
     place.test()
     before = (place.out / "a.png").stat().st_mtime_ns
     log = place.test("--recursive")
-    assert "1 photos have their results already: skipped" in log
+    assert "1 photo has its results already: skipped" in log
     assert place.files() == ["a.png", "results.jsonl", "sub/b.png"]
     assert (place.out / "a.png").stat().st_mtime_ns == before
     assert set(place.records()) == {"a.png", "sub/b.png"}
