@@ -8,6 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf import cli
+from metaf2n_tf.data import images
 from metaf2n_tf.errors import CannotWriteError, UserError
 
 # What one bad photo can raise; anything else is a mistake of ours.
@@ -19,6 +20,16 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return "out of memory. Remedy: --gpu -1, or fewer pixels at a time (--tile, --patch_size)"
     return str(error).split("\n")[0] or type(error).__name__
+
+
+def say_turned(without_face: Sequence[Path]) -> None:
+    """Say what may hide the faces of photos in which none was found."""
+    unknown = sum(not images.says_orientation(photo) for photo in without_face)
+    if unknown:
+        cli.say(
+            f"note: the EXIF of {unknown} of them does not say which way is up. Faces are found in upright photos only: "
+            "turn those that lie on a side"
+        )
 
 
 def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:

@@ -16,6 +16,7 @@ from metaf2n_tf.cli import say
 from metaf2n_tf.errors import CannotWriteError, UserError
 
 _BLOCK = 1 << 20
+_LONGEST_NAME = 255  # bytes, of every usual file system
 # What the name of one file is to blame for; anything else that hinders writing hinders every other file, too.
 _OF_A_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
@@ -66,6 +67,21 @@ def folds_case(folder: Path) -> bool:
     place = next(above for above in (folder, *folder.absolute().parents) if above.is_dir())
     with _writing(place), tempfile.NamedTemporaryFile(prefix=".case", dir=place) as probe:
         return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+
+
+def fitting(path: Path, reserve: int = 0) -> Path:
+    """The path, its name cut, with a checksum of the whole in place of the rest, where the system takes no longer one.
+
+    For files of our own making; a photo's results are called as the photo is.
+
+    Args:
+      reserve: bytes that the name may still grow by.
+    """
+    name, longest = os.fsencode(path.name), _LONGEST_NAME - reserve
+    if len(name) <= longest:
+        return path
+    end = f".{zlib.crc32(name):08x}{path.suffix}"
+    return path.with_name(os.fsdecode(name[: longest - len(end)]) + end)
 
 
 def make_folder(folder: Path) -> None:

@@ -79,9 +79,13 @@ def _say_once(message: str) -> None:
     say(message)
 
 
-def _check_claim(path: Path, image: Image.Image, head: bytes) -> None:
-    """Raise a UserError for a picture above the limit, or one that its file is too small for, before it is decoded."""
+def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> None:
+    """Raise a UserError for a picture above the limit, or one that its file is too small for, before it is decoded.
+
+    So it does where only the result, of `scale` times the sides, would be above the limit.
+    """
     size.check_size(image.height, image.width)
+    size.check_result_size(scale * image.height, scale * image.width)
     held, bits = _HELD.get(image.format), 8
     if image.format == "PNG":
         bits = head[24] * _PNG_CHANNELS[head[25]]
@@ -186,7 +190,8 @@ def _fitting_profile(path: Path, image: Image.Image, levels: np.ndarray) -> byte
     icc = image.info.get("icc_profile")
     if not icc or image.mode == "CMYK":
         return None
-    of, needed = profiles.space(icc), "GRAY" if levels.shape[2] <= 2 else "RGB"
+    becomes_gray = levels.shape[2] == 1 or (levels.shape[2] == 2 and levels.dtype == np.uint8)  # see encode_png
+    of, needed = profiles.space(icc), "GRAY" if becomes_gray else "RGB"
     if of == needed:
         return icc
     why = f"is of {of} and the result is {needed}" if of else "is damaged"
@@ -207,14 +212,14 @@ def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chu
     return chunks, (across, down, png.METRE)
 
 
-def _decode(path: Path) -> _Decoded:
+def _decode(path: Path, scale: int = 0) -> _Decoded:
     try:
         with files.open_regular(path) as stream:
             head = stream.read(32)
         with Image.open(path) as image:
             if image.format == "EPS":
                 raise UserError("a program in PostScript, which is not run")
-            _check_claim(path, image, head)
+            _check_claim(path, image, head, scale)
             image.load()
             exif = image.getexif()
             orientation = exif.pop(_EXIF_ORIENTATION, 1)
@@ -235,17 +240,18 @@ def _decode(path: Path) -> _Decoded:
     return _Decoded(_ORIENT[orientation](levels), icc, exif_bytes, resolution, tuple(chunks))
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, scale: int = 0) -> Photo:
     """Decode a picture, turned upright as its EXIF says.
 
     Args:
+      scale: how many times as many pixels a side its result is going to have; 0 where none is written.
       path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, CMYK, with or without alpha, 8 or 16 bits a channel. Of
         several frames or pages the first is taken, and said so.
 
     Raises:
-      UserError: not a picture, truncated, too large, or of a depth that is not handled.
+      UserError: not a picture, truncated, of a depth that is not handled; or it or its result is too large.
     """
-    decoded = _decode(path)
+    decoded = _decode(path, scale)
     depth = 8 * decoded.levels.itemsize
     colours = np.float32(decoded.levels) / np.float32(2**depth - 1)
     channels = colours.shape[2]
@@ -284,11 +290,9 @@ def as_written(levels: np.ndarray, photo: Photo) -> np.ndarray:
 
 
 def _encode(levels: np.ndarray) -> bytes:
-    """A PNG of uint8 or uint16 levels (H, W) gray, (H, W, 2) with alpha, (H, W, 3) RGB, (H, W, 4) RGBA."""
+    """A PNG of uint8 or uint16 levels (H, W) gray, (H, W, 2) with alpha (uint8), (H, W, 3) RGB, (H, W, 4) RGBA."""
     channels = levels.shape[2] if levels.ndim == 3 else 1
     size.check_result_size(*levels.shape[:2])
-    if channels == 2 and levels.dtype == np.uint16:
-        return png.encode_gray_alpha(levels)
     if channels == 2:
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
@@ -314,6 +318,8 @@ def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> by
     """
     if photo.gray:
         levels = _to_gray(levels)
+    if photo.gray and alpha is not None and levels.dtype == np.uint16:
+        levels = cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)  # no PNG writer here knows 16-bit gray with alpha
     content = _encode(levels if alpha is None else np.dstack([levels, alpha]))
     chunks = [png.profile(photo.icc)] if photo.icc else []
     if photo.exif:

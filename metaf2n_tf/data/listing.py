@@ -1,5 +1,6 @@
 """Which files a folder of photos holds: no photo lost, none entered twice, and no two that would give one result."""
 
+import functools
 import itertools
 import os
 from collections import defaultdict
@@ -11,6 +12,7 @@ from PIL import Image
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
+_SHOWN = 10  # pairs of one name
 _OF_FILE_MANAGERS = {"desktop.ini", "ehthumbs.db", "thumbs.db"}  # which hide others of theirs, like .DS_Store
 
 
@@ -77,12 +79,17 @@ def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: str) 
     groups = defaultdict(list)
     for file, name in names:
         groups[name.as_posix().casefold()].append((file, name))
+    clashes = []
+    folds_case = functools.cache(files.folds_case)
     for group in groups.values():
         pictures = [one for one in group if len(group) > 1 and _is_picture(one[0])]
         for (file, name), (other, other_name) in itertools.combinations(pictures, 2):
-            if name == other_name or files.folds_case(results):
-                shown = other.name if other.parent == file.parent else other
-                raise UserError(f"{file} and {shown} would give results of one name. Remedy: {remedy}")
+            if name == other_name or folds_case(results):
+                clashes.append(f"{file} and {other.name if other.parent == file.parent else other}")
+    if clashes:
+        others = f", ... ({len(clashes)} pairs)" if len(clashes) > _SHOWN else ""
+        shown = ", ".join(clashes[:_SHOWN])
+        raise UserError(f"{shown}{others} would give results of one name. Remedy: {remedy}")
 
 
 def list_files(

@@ -5,8 +5,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-import numpy as np
-
 Chunk = tuple[bytes, bytes]  # kind, body
 Resolution = tuple[float, float, int]  # pixels a unit, across and down, and the unit: METRE, or 0 for none
 METRE = 1
@@ -16,10 +14,7 @@ _HEADER_BYTES = len(_SIGNATURE) + 25  # with IHDR; further chunks go behind them
 _COLOUR = {b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI"}
 _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
 _XMP, _RAW_PROFILE = b"XML:com.adobe.xmp\0", b"Raw profile type "
-_GRAY_ALPHA = 4  # colour type
-_UP = b"\2"  # filter: each byte less the one above it
 _LARGEST = 2**31 - 1  # number in a chunk
-_IDAT_BYTES = 1 << 24
 
 
 def _encode(kind: bytes, body: bytes) -> bytes:
@@ -72,16 +67,3 @@ def profile(icc: bytes) -> Chunk:
 def add(png: bytes, chunks: Iterable[Chunk]) -> bytes:
     """The file with these chunks before its pixels."""
     return png[:_HEADER_BYTES] + b"".join(_encode(*chunk) for chunk in chunks) + png[_HEADER_BYTES:]
-
-
-def encode_gray_alpha(levels: np.ndarray) -> bytes:
-    """A PNG of uint16 (H, W, 2), gray and alpha, which neither OpenCV nor Pillow writes."""
-    height, width = levels.shape[:2]
-    rows = levels.astype(">u2").reshape(height, -1).view(np.uint8)
-    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))  # modulo 256
-    filtered = np.column_stack([np.full((height, 1), _UP[0], np.uint8), rows])
-    header = struct.pack(">IIBBBBB", width, height, 16, _GRAY_ALPHA, 0, 0, 0)
-    data = zlib.compress(filtered)
-    parts = [(b"IDAT", data[start : start + _IDAT_BYTES]) for start in range(0, len(data), _IDAT_BYTES)]
-    parts = [(b"IHDR", header), *parts, (b"IEND", b"")]
-    return _SIGNATURE + b"".join(_encode(*part) for part in parts)

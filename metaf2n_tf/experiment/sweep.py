@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf import __version__, cli, runtime
-from metaf2n_tf.data import files, images, size
+from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment import outputs
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
@@ -131,11 +131,16 @@ class Experiment:
         path = picture_path(self.options.output_dir, name, setting, steps)
         return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
+    @staticmethod
+    def _part_stem(name: Path) -> str:
+        """How the names of a photo's parts begin; a checksum follows."""
+        return files.fitting(Path(f"{name.stem}.json"), reserve=len(".00000000")).stem
+
     def _part_path(self, name: Path) -> Path:
         """Where a photo's part of the report lies, by what it shows."""
         shown = [self.records.get(name.as_posix(), s, n) for s in self.sweep.settings for n in self.sweep.steps]
         crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
-        return self.options.output_dir / "report_parts" / name.with_name(f"{name.stem}.{crc:08x}.json")
+        return self.options.output_dir / "report_parts" / name.with_name(f"{self._part_stem(name)}.{crc:08x}.json")
 
     def missing(self, name: Path) -> dict[Setting, list[int]]:
         """The settings, and the numbers of steps of each, that are still to be measured on a photo.
@@ -162,9 +167,7 @@ class Experiment:
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
-        photo = images.read_photo(self.options.input_dir / name)
-        if self.keeps_pictures:
-            size.check_result_size(*(SCALE * side for side in photo.size))
+        photo = images.read_photo(self.options.input_dir / name, SCALE if self.keeps_pictures else 0)
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
@@ -176,7 +179,7 @@ class Experiment:
         if self.options.report:
             path = self._part_path(name)
             files.make_folder(path.parent)
-            for old in path.parent.glob(f"{glob.escape(name.stem)}.????????.json"):
+            for old in path.parent.glob(f"{glob.escape(self._part_stem(name))}.????????.json"):
                 files.remove(old)
             files.write_bytes(path, one_photo.part())
         return {"faces": len(pairs)}

@@ -16,7 +16,7 @@ from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
-from metaf2n_tf.photos import process_all
+from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.weights.load import choose_weights, load_weights
 
 
@@ -166,4 +166,5 @@ def run(options: Options) -> int:
     without = [name.as_posix() for name, count in counts.items() if not count + left_out[name]]
     if without:
         cli.say(f"without a face ({len(without)}): {', '.join(without)}")
+        say_turned([input_dir / name for name in without])
     return cli.SOME_FAILED if failed else cli.OK

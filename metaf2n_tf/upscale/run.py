@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 
 from metaf2n_tf import __version__, cli, runtime
-from metaf2n_tf.data import files, images, size
+from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.photos import process_all
+from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.report import page, parts
 from metaf2n_tf.upscale import results, showing
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
-from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.showing import Reported
 from metaf2n_tf.weights.load import choose_weights
 
@@ -142,9 +142,10 @@ class Session:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
-        photo = images.read_photo(options.input_dir / name)
-        size.check_result_size(*(SCALE * side for side in photo.size))
+        photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
+        if used_whole(pairs, options.patch_size):
+            cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
         adaptation = self.model.adapt(
             pairs,
             task_lr=options.task_lr,
@@ -211,7 +212,7 @@ def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
 
 
 def _part_path(options: Options, photo: Path) -> Path:
-    return options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json")
+    return files.fitting(options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json"))
 
 
 def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, reported: Reported | None) -> bool:
@@ -226,7 +227,7 @@ def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, rep
         return False
     if reported and (records or {}).get(name.as_posix(), {}).get("reported") != reported.inputs(name):
         return False
-    return all(path.is_file() for path in _output_paths(options, photo).values())
+    return all(map(os.path.isfile, _output_paths(options, photo).values()))
 
 
 def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
@@ -308,6 +309,8 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
     cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
+    if session.faces:
+        say_turned(without_face)
     return failed
 
 

@@ -255,12 +255,13 @@ def test_a_profile_must_fit_the_colours(tmp_path, capsys):
     deep = np.dstack([DEEP[..., 0], DEEP[..., 3]])
     icc = (b"iCCP", b"p\0\0" + zlib.compress(gray))
     photo = images.read_photo(write_png(tmp_path / "g.png", deep, 4, 16, icc))
-    assert (photo.gray, photo.depth, photo.icc) == (True, 16, gray)
+    assert (photo.gray, photo.depth, photo.icc) == (True, 16, None)
+    assert "g.png: its colour profile is of GRAY and the result is RGB, so it is left out" in capsys.readouterr().err
     again = reencode(photo, tmp_path / "again.png")
-    assert (again.gray, again.depth, again.icc) == (True, 16, gray)
     np.testing.assert_array_equal(again.rgb, photo.rgb)
     np.testing.assert_array_equal(again.alpha, photo.alpha)
-    assert chunks(tmp_path / "again.png")[0][1][9] == 4  # gray + alpha
+    for array in (RGB[..., 0], np.dstack([RGB[..., 0], ALPHA])):
+        assert images.read_photo(save(tmp_path / "g8.png", array, icc_profile=gray)).icc == gray
     assert capsys.readouterr().err == ""
     assert images.read_photo(save(tmp_path / "rgb.tif", RGB, icc_profile=rgb)).icc == rgb
     for name, array, profile, why in (
