@@ -24,11 +24,11 @@ def reason_of(error: Exception) -> str:
 
 def say_turned(without_face: Sequence[Path]) -> None:
     """Say what may hide the faces of photos in which none was found."""
-    unknown = sum(not images.says_orientation(photo) for photo in without_face)
+    unknown = sum(photo.is_file() and not images.says_orientation(photo) for photo in without_face)
     if unknown:
         cli.say(
-            f"note: the EXIF of {unknown} of them does not say which way is up. Faces are found in upright photos only: "
-            "turn those that lie on a side"
+            f"note: the EXIF of {unknown} of them does not say which way is up. Faces are found upright only: turn "
+            "photos that lie on a side"
         )
 
 

@@ -309,7 +309,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
     cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
-    if session.faces:
+    if session.faces and options.face_dir is None:
         say_turned(without_face)
     return failed
 
