@@ -185,10 +185,9 @@ class _Decoded:
     chunks: tuple[png.Chunk, ...]
 
 
-def _fitting_profile(path: Path, image: Image.Image, levels: np.ndarray) -> bytes | None:
-    """The picture's profile; None, and why said, where it is not of the colours that the levels are."""
-    icc = image.info.get("icc_profile")
-    if not icc or image.mode == "CMYK":
+def _fitting_profile(path: Path, icc: bytes | None, levels: np.ndarray) -> bytes | None:
+    """The picture's profile; None, and why said, where it is not of the colours that its result has."""
+    if not icc:
         return None
     becomes_gray = levels.shape[2] == 1 or (levels.shape[2] == 2 and levels.dtype == np.uint8)  # see encode_png
     of, needed = profiles.space(icc), "GRAY" if becomes_gray else "RGB"
@@ -227,7 +226,7 @@ def _decode(path: Path, scale: int = 0) -> _Decoded:
             exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
             deep = _bits(image, head) == 16 and image.mode != "CMYK"
             levels = (_decode_16bit if deep else _decode_8bit)(path, image, head)
-            icc = _fitting_profile(path, image, levels)
+            icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
             chunks, resolution = _carried(path, image, turned=orientation != 1)
             if resolution and orientation in _ON_ITS_SIDE:
                 resolution = resolution[1], resolution[0], resolution[2]
@@ -258,7 +257,8 @@ def read_photo(path: Path, scale: int = 0) -> Photo:
     alpha = np.ascontiguousarray(colours[..., -1]) if channels in (2, 4) else None
     gray = channels <= 2
     rgb = np.repeat(colours[..., :1], 3, axis=2) if gray else np.ascontiguousarray(colours[..., :3])
-    return Photo(rgb, alpha, depth, gray, decoded.icc, decoded.exif, decoded.resolution, decoded.chunks)
+    icc = _fitting_profile(path, decoded.icc, decoded.levels)
+    return Photo(rgb, alpha, depth, gray, icc, decoded.exif, decoded.resolution, decoded.chunks)
 
 
 def says_orientation(path: Path) -> bool:

@@ -264,6 +264,8 @@ def test_a_profile_must_fit_the_colours(tmp_path, capsys):
         assert images.read_photo(save(tmp_path / "g8.png", array, icc_profile=gray)).icc == gray
     assert capsys.readouterr().err == ""
     assert images.read_photo(save(tmp_path / "rgb.tif", RGB, icc_profile=rgb)).icc == rgb
+    images.read_rgb8(tmp_path / "g.png")  # nothing is written of it
+    assert capsys.readouterr().err == ""
     for name, array, profile, why in (
         ("one.png", RGB, gray, "is of GRAY and the result is RGB"),
         ("two.png", RGB[..., 0], rgb, "is of RGB and the result is GRAY"),
