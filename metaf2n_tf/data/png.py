@@ -1,5 +1,6 @@
 """PNG files, chunk by chunk (https://www.w3.org/TR/png-3/): what a result takes over from a photo, and what it adds."""
 
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -22,13 +23,14 @@ def _encode(kind: bytes, body: bytes) -> bytes:
 
 
 def _read(stream: BinaryIO, kinds: set[bytes]) -> Iterator[Chunk]:
-    stream.seek(len(_SIGNATURE))
-    while len(head := stream.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind in kinds:
+    end = stream.seek(0, os.SEEK_END)
+    at = len(_SIGNATURE)
+    while at + 8 <= end:
+        stream.seek(at)
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        if kind in kinds and at + 12 + length <= end:
             yield kind, stream.read(length)
-            length = 0
-        stream.seek(length + 4, 1)
+        at += 12 + length
 
 
 def resolution(found: Resolution | None, scale: float) -> list[Chunk]:

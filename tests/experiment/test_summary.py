@@ -74,6 +74,23 @@ def test_a_gain_within_its_error_may_be_chance(tmp_path):
     assert "so it may be chance" in summary.sentence("psnr_y", best["psnr_y"], sweep)
 
 
+def test_identical_pictures_are_counted_apart(tmp_path):
+    """Their PSNR is infinite, which no mean and no number of JSON is."""
+    sweep, found = Sweep([1e-3], [64], [16], [0], [0, 1]), Records(tmp_path)
+    for photo, values in (("a.png", (np.inf, np.inf)), ("b.png", (20.0, 21.0)), ("c.png", (30.0, np.inf))):
+        for steps, psnr in enumerate(values):
+            found.put(photo, sweep.settings[0], steps, {"metrics": {"psnr_y": psnr}})
+    unadapted, adapted = (row["metrics"]["psnr_y"] for row in summary.rows(sweep, summary.curves(PHOTOS, sweep, found)))
+    assert (unadapted["mean"], unadapted["count"], unadapted["identical"]) == (25, 3, 1)
+    assert (adapted["mean"], adapted["count"], adapted["identical"]) == (21, 3, 2)
+    assert adapted["change"] == pytest.approx(0.5)
+    assert adapted["change_of_each_seed"] == [None]
+    rows = summary.rows(sweep, summary.curves(["a.png"], sweep, found))
+    best = summary.best(rows)["psnr_y"]
+    assert (best["metrics"]["psnr_y"]["mean"], best["steps"]) == (None, 0)
+    assert summary.sentence("psnr_y", best, sweep) == "best psnr_y: identical, unadapted (1 photo)"
+
+
 def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
     infinite = {"metrics": {"psnr_y": float("inf")}, "mean_weight": np.float32(0.5)}
     records.put("a.png", SWEEP.settings[0], 0, REST | infinite)
