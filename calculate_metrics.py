@@ -31,6 +31,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("recursive", False, "Also pictures in sub-folders.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

@@ -42,6 +42,7 @@ flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.
 flags.DEFINE_bool("report", False, "Also report.html: sliders, faces, losses and metrics of all photos, in one file.")
 flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name, for the report.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

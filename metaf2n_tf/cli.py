@@ -1,12 +1,14 @@
 """What the root scripts share: absl flags in, one call, an exit code out."""
 
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import app, flags
 
+from metaf2n_tf.data import size
 from metaf2n_tf.errors import UserError
 
 _SHOWN_NAMES = 10
@@ -24,6 +26,11 @@ def say_names(what: str, paths: Sequence[Path]) -> None:
     """Print how many there are, and the first of them."""
     shown = ", ".join(path.as_posix() for path in paths[:_SHOWN_NAMES])
     say(f"{what} ({len(paths)}): {shown}{', ...' if len(paths) > _SHOWN_NAMES else ''}")
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`(1, "photo is", "photos are")` -> `"1 photo is"`."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def parse_ints(flag: str, text: str) -> list[int]:
@@ -46,6 +53,24 @@ def parse_floats(flag: str, parts: Sequence[str]) -> list[float]:
     if not all(map(math.isfinite, numbers)) or len(set(numbers)) < len(numbers):
         raise UserError(f"--{flag} {','.join(parts)}: expected a number, or distinct numbers like 1e-3,1e-2")
     return numbers
+
+
+def define_max_megapixels() -> None:
+    """Define the flag of every command that reads pictures; `run` sets what it says."""
+    flags.DEFINE_integer(
+        "max_megapixels", size.MAX_MEGAPIXELS, "Largest picture that is read or written, in megapixels.", lower_bound=1
+    )
+
+
+def _open_closed_streams() -> None:
+    """Give what is printed a place to go where the shell closed it (`2>&-`), before another file takes its number."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _fail(message: str) -> int:
@@ -71,6 +96,8 @@ def run(main: Callable[..., int], takes_names: bool = False) -> None:
 
     def guarded(argv: list[str]) -> int:
         try:
+            if "max_megapixels" in flags.FLAGS:
+                size.set_max_megapixels(flags.FLAGS.max_megapixels)
             if takes_names:
                 return main(flags.FLAGS, argv[1:])
             if argv[1:]:
@@ -82,4 +109,5 @@ def run(main: Callable[..., int], takes_names: bool = False) -> None:
             say("interrupted: what was finished is kept")
             return INTERRUPTED
 
+    _open_closed_streams()
     app.run(guarded, flags_parser=_parse_flags)

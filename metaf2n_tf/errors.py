@@ -9,6 +9,10 @@ class UserError(Exception):
     """Something the user can mend. The message names the file or flag, and the remedy."""
 
 
+class CannotWriteError(UserError):
+    """The place of the results is at fault, not what was to be written there: a full disk, a folder not writable."""
+
+
 def first_line(error: Exception) -> str:
     """What a TensorFlow error says in its first line, without the names of nodes and operations."""
     text = getattr(error, "message", None) or str(error)

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf import cli
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.data import images
+from metaf2n_tf.errors import CannotWriteError, UserError
 
 # What one bad photo can raise; anything else is a mistake of ours.
 PHOTO_ERRORS = (UserError, tf.errors.OpError, cv2.error, MemoryError, OSError)
@@ -21,6 +22,16 @@ def reason_of(error: Exception) -> str:
     return str(error).split("\n")[0] or type(error).__name__
 
 
+def say_turned(without_face: Sequence[Path]) -> None:
+    """Say what may hide the faces of photos in which none was found."""
+    unknown = sum(photo.is_file() and not images.says_orientation(photo) for photo in without_face)
+    if unknown:
+        cli.say(
+            f"note: the EXIF of {unknown} of them does not say which way is up. Faces are found upright only: turn "
+            "photos that lie on a side"
+        )
+
+
 def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
     """Process photos one by one; one that cannot be used is reported, and the rest goes on.
 
@@ -29,15 +40,20 @@ def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
 
     Returns:
       How many could not be used.
+
+    Raises:
+      CannotWriteError: there is no place for results, so the rest would be computed in vain.
     """
     failed = 0
     for photo in (progress := tqdm(photos, unit="photo")):
         try:
             progress.set_postfix(process(photo))
+        except CannotWriteError:
+            raise
         except PHOTO_ERRORS as error:
             reason = reason_of(error)
             cli.say(f"skipped: {reason}" if str(photo) in reason else f"skipped: {photo}: {reason}")
             failed += 1
     if failed:
-        cli.say(f"{failed} of {len(photos)} files could not be used")
+        cli.say(f"{failed} of {cli.counted(len(photos), 'file', 'files')} could not be used")
     return failed

@@ -37,6 +37,7 @@ flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
 flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 flags.DEFINE_bool("overwrite", False, "Measure anew what is measured already.")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

@@ -34,6 +34,7 @@ flags.DEFINE_bool("overwrite", False, "Make sets anew that are already there.")
 flags.DEFINE_string("runner", None, "Run on Apache Beam with this runner, like DirectRunner.")
 flags.DEFINE_multi_string("runner_option", [], "Option for the runner, like --runner_option=--project=NAME.")
 flags.DEFINE_multi_string("verify", [], "Check this set and write a contact sheet beside it; may be repeated.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

@@ -27,6 +27,7 @@ flags.DEFINE_string("output", "./results/meta_batch.png", "The picture to write.
 flags.DEFINE_integer("step", 0, "Which batch.", lower_bound=0)
 flags.DEFINE_integer("seed", 0, "Of all draws.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

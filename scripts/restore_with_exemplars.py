@@ -20,6 +20,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("out_path", "./TestExamples/TestResults", "Folder for the results.", short_name="d")
 flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+cli.define_max_megapixels()
 
 
 def main(args: flags.FlagValues) -> int:

@@ -1,29 +1,110 @@
 """Files that are either whole or absent: written beside their place, then renamed into it."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import stat
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import CannotWriteError, UserError
 
 _BLOCK = 1 << 20
+_LONGEST_NAME = 255  # bytes, of every usual file system
+# What the name of one file is to blame for; anything else that hinders writing hinders every other file, too.
+_OF_A_NAME = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+
+
+@contextlib.contextmanager
+def _writing(path: Path, what: str = "cannot be written") -> Iterator[None]:
+    """Turn what the system says into a line: a `CannotWriteError` unless the name alone is to blame."""
+    try:
+        yield
+    except OSError as error:
+        kind = UserError if error.errno in _OF_A_NAME else CannotWriteError
+        raise kind(f"{path}: {what}: {error.strerror}") from None
+
+
+def real(path: Path) -> Path:
+    """The place that a path leads to, links followed as far as they lead; those in a circle are no error."""
+    return Path(os.path.realpath(path))
+
+
+def size_and_time(path: str | Path) -> tuple[int, int]:
+    """Bytes of a file and when it was written, in nanoseconds; -1 each where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read; a pipe or a device, which may have no end or keep one waiting, is refused.
+
+    Raises:
+      OSError: it cannot be opened, or is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def folds_case(folder: Path) -> bool:
+    """Whether names that differ in case alone are one name in a folder, or where it is going to be.
+
+    Raises:
+      UserError: it cannot be written to.
+    """
+    place = next(above for above in (folder, *folder.absolute().parents) if above.is_dir())
+    with _writing(place), tempfile.NamedTemporaryFile(prefix=".case", dir=place) as probe:
+        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+
+
+def fitting(path: Path, reserve: int = 0) -> Path:
+    """The path, its name cut, with a checksum of the whole in place of the rest, where the system takes no longer one.
+
+    For files of our own making; a photo's results are called as the photo is.
+
+    Args:
+      reserve: bytes that the name may still grow by.
+    """
+    name, longest = os.fsencode(path.name), _LONGEST_NAME - reserve
+    if len(name) <= longest:
+        return path
+    end = f".{zlib.crc32(name):08x}{path.suffix}"
+    return path.with_name(os.fsdecode(name[: longest - len(end)]) + end)
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it.
+    """Create a folder, and those above it, that files are to be written into.
 
     Raises:
-      UserError: it cannot be made.
+      UserError: it cannot be made, or written to; a `CannotWriteError` unless its name is to blame.
     """
-    try:
+    with _writing(folder, "cannot make this folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot make this folder: {error.strerror}") from None
+    with _writing(folder, "cannot be written to"):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+      UserError: as `write_bytes`.
+    """
+    with _writing(path, "cannot be removed"):
+        path.unlink(missing_ok=True)
 
 
 def _open_alone(part: Path) -> int:
@@ -85,13 +166,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole.
 
     Raises:
-      UserError: the disk is full, or the place cannot be written to.
+      CannotWriteError: the disk is full, or the place cannot be written to.
+      UserError: its name cannot be that of a file there.
     """
-    try:
-        with replacing(path) as part:
-            part.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    with _writing(path), replacing(path) as part:
+        part.write_bytes(content)
 
 
 @contextlib.contextmanager
@@ -101,10 +180,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
       UserError: another run has it, or it cannot be opened.
     """
-    try:
+    with _writing(folder, "cannot be opened"):
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be opened: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,14 +1,12 @@
-"""Pictures in any of the usual formats in, PNG out: depth, gray, alpha, orientation, profile and EXIF are kept.
+"""Pictures in any of the usual formats in, PNG out: depth, gray, alpha, orientation, colours, EXIF, text are kept.
 
 Pillow decodes (it reports truncated files, and JPEG pixels equal the published code's); OpenCV reads the 16-bit
-pixels that Pillow would cut to 8.
+pixels that Pillow would cut to 8. Whatever cannot be kept is said.
 """
 
+import functools
 import io
 import struct
-import warnings
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +15,30 @@ import numpy as np
 from PIL import Image
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, png, profiles, size
 from metaf2n_tf.errors import UserError
 
 PICTURES = ("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 0x0102
+_TIFF_COMPRESSION = 0x0103
 _TIFF_PHOTOMETRIC = 0x0106
+_TIFF_X_RESOLUTION = 0x011A
+_TIFF_EXTRA_SAMPLES = 0x0152
 _WHITE_IS_ZERO = 0
-_PNG_HEADER_BYTES = 8 + 25  # signature and IHDR; further chunks go behind them
+_PREMULTIPLIED = (1,)
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_PNG_GRAY_ALPHA = 4
 _RGB_TO_GRAY = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+_INCH = 0.0254  # metres
+_FORMATS_OF_FRAMES = {"GIF", "PNG", "TIFF", "WEBP"}  # what else a JPEG of several pictures has is a preview
+# Pixel bytes that a byte of a file holds at most: runs of 258 in 2 bits (deflate), strings of 4095 in 12 (LZW), an 8x8
+# block in 1 (Huffman codes of JPEG), 128 in 16 (PackBits). Not known of other ways to store pictures.
+_DEFLATE, _LZW, _JPEG, _PACKBITS = 1032, 2730, 512, 64
+_HELD = {"PNG": _DEFLATE, "GIF": _LZW, "JPEG": _JPEG, "MPO": _JPEG, "PPM": 8}
+_HELD_BY_TIFF = {1: 1, 5: _LZW, 8: _DEFLATE, 32946: _DEFLATE, 32773: _PACKBITS}  # by compression
+
+Image.MAX_IMAGE_PIXELS = None  # the limit is that of size.py
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,8 @@ class Photo:
     """A decoded picture.
 
     rgb: float32 (H, W, 3) in [0, 1]; alpha: float32 (H, W) in [0, 1] or None; depth: 8 or 16 bits a channel;
-    gray: the file has one colour channel (then the three of `rgb` are equal); icc, exif: raw bytes or None.
+    gray: the file has one colour channel (then the three of `rgb` are equal); icc, exif: raw bytes or None;
+    resolution: pixels a unit, or None; chunks: what else a result takes over; see `png.py`.
     """
 
     rgb: np.ndarray
@@ -43,6 +56,8 @@ class Photo:
     gray: bool = False
     icc: bytes | None = None
     exif: bytes | None = None
+    resolution: png.Resolution | None = None
+    chunks: tuple[png.Chunk, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,20 +73,76 @@ def _bits(image: Image.Image, head: bytes) -> int:
     return 8
 
 
-def _decode_16bit(path: Path, image: Image.Image) -> np.ndarray:
+@functools.cache
+def _say_once(message: str) -> None:
+    """A picture may be read several times."""
+    say(message)
+
+
+def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> None:
+    """Raise a UserError for a picture above the limit, or one that its file is too small for, before it is decoded.
+
+    So it does where only the result, of `scale` times the sides, would be above the limit.
+    """
+    size.check_size(image.height, image.width)
+    size.check_result_size(scale * image.height, scale * image.width)
+    held, bits = _HELD.get(image.format), 8
+    if image.format == "PNG":
+        bits = head[24] * _PNG_CHANNELS[head[25]]
+    if image.format == "TIFF":
+        held, bits = _HELD_BY_TIFF.get(image.tag_v2.get(_TIFF_COMPRESSION, 1)), _bits(image, head)
+    pixels, file_bytes = image.width * image.height, path.stat().st_size
+    if held and pixels * bits > 8 * held * file_bytes:
+        raise UserError(f"its header says {image.width}x{image.height} pixels, too many for {file_bytes} bytes")
+
+
+def _say_frames(path: Path) -> None:
+    with Image.open(path) as image:
+        if image.format not in _FORMATS_OF_FRAMES:
+            return
+        try:
+            count = image.n_frames
+        except Exception:  # as of any damaged file, but the first picture has been decoded
+            _say_once(f"{path}: its first picture is used; what is behind it is damaged")
+            return
+    if count > 1:
+        _say_once(f"{path}: the first of {count} pictures in it is used")
+
+
+def _straight(pixels: np.ndarray) -> np.ndarray:
+    """uint16 (H, W, C) whose colours are multiplied by the last, alpha, without that."""
+    alpha = np.maximum(np.float64(pixels[..., -1:]), 1)
+    pixels[..., :-1] = np.minimum(np.rint(pixels[..., :-1] * (65535 / alpha)), 65535)
+    return pixels
+
+
+def _decode_16bit(path: Path, image: Image.Image, head: bytes) -> np.ndarray:
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise UserError("neither 8 nor 16 bits a channel")
-    if image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
         pixels = 65535 - pixels
     if pixels.ndim == 2:
-        return pixels[..., None]
-    if image.mode == "LA":
+        transparent = image.info.get("transparency")
+        alpha = [] if transparent is None else [np.where(pixels == transparent, np.uint16(0), np.uint16(65535))]
+        return np.dstack([pixels, *alpha])
+    if image.format == "PNG" and head[25] == _PNG_GRAY_ALPHA:
         return pixels[..., [0, 3]]
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    if pixels.shape[2] == 4 and image.mode == "RGB" and image.format == "TIFF":  # the fourth is said to be no alpha
+        pixels = pixels[..., :3]
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    return _straight(pixels) if tags.get(_TIFF_EXTRA_SAMPLES) == _PREMULTIPLIED else pixels
 
 
-def _decode_8bit(image: Image.Image) -> np.ndarray:
+def _decode_8bit(path: Path, image: Image.Image, head: bytes) -> np.ndarray:
+    if image.mode == "CMYK" and (icc := image.info.get("icc_profile")):
+        converted = profiles.from_inks(image, icc) if profiles.space(icc) == "CMYK" else None
+        if converted is None:
+            _say_once(f"{path}: its profile is none of inks, or damaged, so its colours are rough")
+        image = converted or image
+    if image.format == "PNG" and image.mode == "L" and head[24] < 8 and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2 ** head[24] - 1)  # as Pillow has scaled the pixels
     has_alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
     gray = image.mode in ("1", "L", "LA", "La")
     if image.mode.startswith(("I", "F")):
@@ -100,6 +171,7 @@ _ORIENT = {  # EXIF orientation -> what shows the stored pixels upright
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: np.rot90(p),
 }
+_ON_ITS_SIDE = {5, 6, 7, 8}
 
 
 @dataclass(frozen=True)
@@ -109,45 +181,90 @@ class _Decoded:
     levels: np.ndarray
     icc: bytes | None
     exif: bytes | None
+    resolution: png.Resolution | None
+    chunks: tuple[png.Chunk, ...]
 
 
-def _decode(path: Path) -> _Decoded:
+def _fitting_profile(path: Path, icc: bytes | None, levels: np.ndarray) -> bytes | None:
+    """The picture's profile; None, and why said, where it is not of the colours that its result has."""
+    if not icc:
+        return None
+    becomes_gray = levels.shape[2] == 1 or (levels.shape[2] == 2 and levels.dtype == np.uint8)  # see encode_png
+    of, needed = profiles.space(icc), "GRAY" if becomes_gray else "RGB"
+    if of == needed:
+        return icc
+    why = f"is of {of} and the result is {needed}" if of else "is damaged"
+    _say_once(f"{path}: its colour profile {why}, so it is left out")
+    return None
+
+
+def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chunk], png.Resolution | None]:
+    """What a result takes over beside profile and EXIF, and the resolution."""
+    if image.format == "PNG":
+        with path.open("rb") as stream:
+            return png.carried(stream, turned)
+    comment = image.info.get("comment", b"")
+    chunks = png.comment(comment if isinstance(comment, bytes) else comment.encode("latin-1", "replace"))
+    if "dpi" not in image.info or (image.format == "TIFF" and _TIFF_X_RESOLUTION not in image.tag_v2):
+        return chunks, None
+    across, down = (float(side) / _INCH for side in image.info["dpi"])
+    return chunks, (across, down, png.METRE)
+
+
+def _decode(path: Path, scale: int = 0) -> _Decoded:
     try:
-        head = path.open("rb").read(32)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                exif = image.getexif()
-                orientation = exif.pop(_EXIF_ORIENTATION, 1)
-                exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
-                icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
-                levels = _decode_16bit(path, image) if _bits(image, head) == 16 else _decode_8bit(image)
+        with files.open_regular(path) as stream:
+            head = stream.read(32)
+        with Image.open(path) as image:
+            if image.format == "EPS":
+                raise UserError("a program in PostScript, which is not run")
+            _check_claim(path, image, head, scale)
+            image.load()
+            exif = image.getexif()
+            orientation = exif.pop(_EXIF_ORIENTATION, 1)
+            orientation = orientation if orientation in _ORIENT else 1
+            exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
+            deep = _bits(image, head) == 16 and image.mode != "CMYK"
+            levels = (_decode_16bit if deep else _decode_8bit)(path, image, head)
+            icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
+            chunks, resolution = _carried(path, image, turned=orientation != 1)
+            if resolution and orientation in _ON_ITS_SIDE:
+                resolution = resolution[1], resolution[0], resolution[2]
+        _say_frames(path)
     except UserError as error:
         raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # decoders of damaged files raise anything
         reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
         raise UserError(f"{path}: not a readable picture ({reason})") from error
-    return _Decoded(_ORIENT.get(orientation, _ORIENT[1])(levels), icc, exif_bytes)
+    return _Decoded(_ORIENT[orientation](levels), icc, exif_bytes, resolution, tuple(chunks))
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, scale: int = 0) -> Photo:
     """Decode a picture, turned upright as its EXIF says.
 
     Args:
-      path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, with or without alpha, 8 or 16 bits a channel.
+      scale: how many times as many pixels a side its result is going to have; 0 where none is written.
+      path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, CMYK, with or without alpha, 8 or 16 bits a channel. Of
+        several frames or pages the first is taken, and said so.
 
     Raises:
-      UserError: not a picture, truncated, or of a depth that is not handled.
+      UserError: not a picture, truncated, of a depth that is not handled; or it or its result is too large.
     """
-    decoded = _decode(path)
+    decoded = _decode(path, scale)
     depth = 8 * decoded.levels.itemsize
     colours = np.float32(decoded.levels) / np.float32(2**depth - 1)
     channels = colours.shape[2]
     alpha = np.ascontiguousarray(colours[..., -1]) if channels in (2, 4) else None
     gray = channels <= 2
     rgb = np.repeat(colours[..., :1], 3, axis=2) if gray else np.ascontiguousarray(colours[..., :3])
-    return Photo(rgb, alpha, depth, gray, decoded.icc, decoded.exif)
+    icc = _fitting_profile(path, decoded.icc, decoded.levels)
+    return Photo(rgb, alpha, depth, gray, icc, decoded.exif, decoded.resolution, decoded.chunks)
+
+
+def says_orientation(path: Path) -> bool:
+    """Whether the EXIF of a readable picture says which way is up."""
+    with Image.open(path) as image:
+        return _EXIF_ORIENTATION in image.getexif()
 
 
 def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
@@ -172,37 +289,43 @@ def as_written(levels: np.ndarray, photo: Photo) -> np.ndarray:
     return _to_rgb8(_to_gray(levels)[..., None] if photo.gray else levels)
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def _encode(levels: np.ndarray) -> bytes:
+    """A PNG of uint8 or uint16 levels (H, W) gray, (H, W, 2) with alpha (uint8), (H, W, 3) RGB, (H, W, 4) RGBA."""
+    channels = levels.shape[2] if levels.ndim == 3 else 1
+    size.check_result_size(*levels.shape[:2])
+    if channels == 2:
+        stream = io.BytesIO()
+        Image.fromarray(levels).save(stream, "PNG")
+        return stream.getvalue()
+    if channels > 2:
+        levels = cv2.cvtColor(levels, cv2.COLOR_RGBA2BGRA if channels == 4 else cv2.COLOR_RGB2BGR)
+    encoded, content = cv2.imencode(".png", levels)
+    if not encoded:
+        raise UserError(f"a picture of {levels.shape[1]}x{levels.shape[0]} pixels cannot be encoded")
+    return content.tobytes()
 
 
 def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> bytes:
-    """Encode new pixels as the photo was: gray stays gray, with its ICC profile and EXIF.
+    """Encode new pixels as the photo was: gray stays gray, with its ICC profile, EXIF and further chunks.
 
     Args:
       levels: uint8 or uint16 (H, W, 3), RGB.
       alpha: the same dtype (H, W), or None.
       photo: says whether the file is gray, and carries the metadata.
+
+    Raises:
+      UserError: it is too large, see `size.py`.
     """
-    depth = 8 * levels.itemsize
     if photo.gray:
         levels = _to_gray(levels)
-    if photo.gray and alpha is not None and depth == 8:
-        stream = io.BytesIO()
-        Image.fromarray(np.dstack([levels, alpha])).save(stream, "PNG")
-        png = stream.getvalue()
-    else:
-        if alpha is not None:  # no PNG writer here knows 16-bit gray with alpha, so that is stored as colour
-            levels = np.dstack([levels, alpha] if not photo.gray else [levels, levels, levels, alpha])
-        if levels.ndim == 3:
-            levels = cv2.cvtColor(levels, cv2.COLOR_RGBA2BGRA if levels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-        png = cv2.imencode(".png", levels)[1].tobytes()
-    extra = b""
-    if photo.icc:
-        extra += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photo.icc))
+    if photo.gray and alpha is not None and levels.dtype == np.uint16:
+        levels = cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)  # no PNG writer here knows 16-bit gray with alpha
+    content = _encode(levels if alpha is None else np.dstack([levels, alpha]))
+    chunks = [png.profile(photo.icc)] if photo.icc else []
     if photo.exif:
-        extra += _chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0"))
-    return png[:_PNG_HEADER_BYTES] + extra + png[_PNG_HEADER_BYTES:]
+        chunks.append((b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
+    chunks += png.resolution(photo.resolution, levels.shape[0] / photo.size[0])
+    return png.add(content, [*chunks, *photo.chunks])
 
 
 def read_rgb8(path: Path) -> np.ndarray:
@@ -211,44 +334,5 @@ def read_rgb8(path: Path) -> np.ndarray:
 
 
 def write_rgb8(path: Path, rgb: np.ndarray) -> None:
-    """Write uint8 (H, W, 3) RGB as PNG."""
-    files.write_bytes(path, cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
-
-
-def list_photos(
-    folder: Path,
-    extensions: Sequence[str] = (),
-    recursive: bool = False,
-    leave_out: Sequence[Path] = (),
-    flag: str = "--input_dir",
-) -> list[Path]:
-    """Files of a folder in name order; hidden ones are left out.
-
-    Args:
-      extensions: suffixes such as `png` or `.jpg`; files with another one are left out. Empty: every file counts.
-      recursive: also those in sub-folders.
-      leave_out: folders of faces or results, which may lie inside `folder`.
-      flag: what `folder` is called in messages.
-
-    Raises:
-      UserError: no such folder, nothing in it, or two pictures whose results would have one name.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{flag} {folder}: no such folder")
-    suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
-    others = [other.resolve() for other in leave_out if not folder.resolve().is_relative_to(other.resolve())]
-    photos, pictures = [], {}
-    for file in sorted(folder.rglob("*") if recursive else folder.glob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        unwanted = suffixes and file.suffix.lower() not in suffixes
-        if hidden or unwanted or not file.is_file() or any(file.resolve().is_relative_to(other) for other in others):
-            continue
-        if file.suffix.lower() in Image.registered_extensions():
-            twin = pictures.setdefault(file.with_suffix(""), file)
-            if twin != file:
-                remedy = "rename one, or --ext" if flag == "--input_dir" else "rename one"
-                raise UserError(f"{twin} and {file.name} would give results of one name. Remedy: {remedy}")
-        photos.append(file)
-    if not photos:
-        raise UserError(f"{flag} {folder}: no photos there")
-    return photos
+    """Write uint8 (H, W, 3) RGB as PNG; raises as `encode_png` and `files.write_bytes` do."""
+    files.write_bytes(path, _encode(rgb))

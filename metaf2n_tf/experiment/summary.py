@@ -79,7 +79,9 @@ def rows(sweep: Sweep, found: dict[str, list[Curve]]) -> list[dict]:
                 row["metrics"][metric] = summarize(curve.values[:, :, column].mean(axis=1).tolist()) | {
                     "change": change["mean"],
                     "change_standard_error": change["standard_error"],
-                    "change_of_each_seed": curve.seed_changes[:, column].tolist(),
+                    "change_of_each_seed": [
+                        change if np.isfinite(change) else None for change in curve.seed_changes[:, column].tolist()
+                    ],
                 }
             result.append(row)
     return result
@@ -90,8 +92,13 @@ def best(summary: list[dict]) -> dict[str, dict]:
     result = {}
     for metric in summary[0]["metrics"]:
         sign = -1 if METRICS[metric].better == "higher" else 1
-        result[metric] = min(summary, key=lambda row: sign * row["metrics"][metric]["mean"])
+        result[metric] = min(summary, key=lambda row: sign * _rank(row["metrics"][metric]))
     return result
+
+
+def _rank(values: dict) -> float:
+    """The mean; infinite where all pictures are identical to their ground truths."""
+    return np.inf if values["mean"] is None else values["mean"]
 
 
 def row_label(row: dict, sweep: Sweep) -> str:
@@ -104,10 +111,12 @@ def sentence(metric: str, row: dict, sweep: Sweep) -> str:
     """The best setting in words, with what it gains and how sure that is."""
     values, digits = row["metrics"][metric], METRICS[metric].digits
     photos = "1 photo" if values["count"] == 1 else f"{values['count']} photos"
-    what = f"best {metric}: {values['mean']:.{digits}f}"
+    what = f"best {metric}: {'identical' if values['mean'] is None else format(values['mean'], f'.{digits}f')}"
     if row["steps"] == 0:
         return f"{what}, unadapted ({photos})"
     change, error = values["change"], values["change_standard_error"]
+    if change is None:
+        return f"{what} with {row_label(row, sweep)} ({photos})"
     sure = "" if error is None else f", standard error {error:.3g}"
     if error is not None and abs(change) < 2 * error:
         sure += ", so it may be chance"

@@ -1,5 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
+import dataclasses
 import glob
 import json
 import os
@@ -18,6 +19,7 @@ from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
+from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import parts
 from metaf2n_tf.upscale import showing
@@ -129,11 +131,16 @@ class Experiment:
         path = picture_path(self.options.output_dir, name, setting, steps)
         return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
+    @staticmethod
+    def _part_stem(name: Path) -> str:
+        """How the names of a photo's parts begin; a checksum follows."""
+        return files.fitting(Path(f"{name.stem}.json"), reserve=len(".00000000")).stem
+
     def _part_path(self, name: Path) -> Path:
         """Where a photo's part of the report lies, by what it shows."""
         shown = [self.records.get(name.as_posix(), s, n) for s in self.sweep.settings for n in self.sweep.steps]
         crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
-        return self.options.output_dir / "report_parts" / name.with_name(f"{name.stem}.{crc:08x}.json")
+        return self.options.output_dir / "report_parts" / name.with_name(f"{self._part_stem(name)}.{crc:08x}.json")
 
     def missing(self, name: Path) -> dict[Setting, list[int]]:
         """The settings, and the numbers of steps of each, that are still to be measured on a photo.
@@ -160,7 +167,7 @@ class Experiment:
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
-        photo = images.read_photo(self.options.input_dir / name)
+        photo = images.read_photo(self.options.input_dir / name, SCALE if self.keeps_pictures else 0)
         gt = showing.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
@@ -172,8 +179,8 @@ class Experiment:
         if self.options.report:
             path = self._part_path(name)
             files.make_folder(path.parent)
-            for old in path.parent.glob(f"{glob.escape(name.stem)}.????????.json"):
-                old.unlink()
+            for old in path.parent.glob(f"{glob.escape(self._part_stem(name))}.????????.json"):
+                files.remove(old)
             files.write_bytes(path, one_photo.part())
         return {"faces": len(pairs)}
 
@@ -286,18 +293,21 @@ class _OnePhoto:
 def run(options: Options) -> int:
     """Run an experiment, or go on with it. Returns the exit code."""
     options.check()
-    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
+    places = options.input_dir, options.face_dir, options.output_dir
+    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    options = dataclasses.replace(options, input_dir=input_dir)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
         if options.overwrite:
-            (options.output_dir / MEASUREMENTS).unlink(missing_ok=True)
+            files.remove(options.output_dir / MEASUREMENTS)
         experiment = Experiment(options, Records(options.output_dir), len(photos))
         check_made_with(options.output_dir, experiment.made_with)
         names = [photo.relative_to(options.input_dir) for photo in photos]
         missing = {name: experiment.missing(name) for name in names}
         done = {name for name in names if not missing[name] and experiment.has_part(name)}
         if done:
-            cli.say(f"{len(done)} photos are measured already: skipped (--overwrite measures them anew)")
+            are = cli.counted(len(done), "photo is", "photos are")
+            cli.say(f"{are} measured already: skipped (--overwrite measures them anew)")
 
         def process(photo: Path) -> dict:
             name = photo.relative_to(options.input_dir)

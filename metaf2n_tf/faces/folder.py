@@ -1,15 +1,16 @@
-"""Faces on disk: `FACE_DIR/Face_LQ/NAME_i.png` and `FACE_DIR/Face_HQ/NAME_i.png`, as published.
+"""Faces on disk: `FACE_DIR/Face_LQ/NAME_i.png` and `FACE_DIR/Face_HQ/NAME_i.png`, as published; read as any picture.
 
 To look at, on request: the squares that the restorer took and gave, and the photo with its faces drawn on it.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks.sr import SCALE
 
@@ -21,11 +22,21 @@ SIDES = (LQ, HQ, ALIGNED_LQ, ALIGNED_HQ, PREVIEW)
 Pictures = Mapping[str, Mapping[int | None, np.ndarray]]
 
 
-def _face_files(face_dir: Path, side: str, photo: Path) -> dict[int, Path]:
-    """`{index: file}` of a photo's faces, in the order of their index."""
-    pattern = re.compile(re.escape(photo.stem) + r"_(\d+)\.png")
-    matches = [(pattern.fullmatch(file.name), file) for file in (face_dir / side / photo.parent).glob("*.png")]
-    return dict(sorted((int(match[1]), file) for match, file in matches if match))
+def _face_files(face_dir: Path, side: str, photo: Path) -> list[tuple[int, Path]]:
+    """(index, file) of a photo's faces, in the order of their index; any kind of picture, `.jpg` and `.PNG` too."""
+    pattern = re.compile(rf"{re.escape(photo.stem)}_(\d+)\.(?i:{'|'.join(images.PICTURES)})")
+    place = face_dir / side / photo.parent
+    matches = [(pattern.fullmatch(name), name) for name in (os.listdir(place) if place.is_dir() else ())]
+    return sorted((int(match[1]), place / name) for match, name in matches if match)
+
+
+def _one_an_index(found: list[tuple[int, Path]]) -> dict[int, Path]:
+    """`{index: file}`; a UserError where two files are of one index."""
+    files_of = dict(found)
+    for index, file in found:
+        if files_of[index] != file:
+            raise UserError(f"{file} and {files_of[index].name} are both face {index}. Remedy: leave one of them there")
+    return files_of
 
 
 def _file(face_dir: Path, side: str, photo: Path, index: int | None) -> Path:
@@ -44,21 +55,21 @@ def check_face_dir(face_dir: Path | None) -> None:
 
 def list_photos(
     input_dir: Path, face_dir: Path | None, output_dir: Path, extensions: Sequence[str], recursive: bool
-) -> list[Path]:
-    """The photos of a folder, without faces and results that may lie in it; see `images.list_photos`.
+) -> tuple[Path, list[Path]]:
+    """The folder of the photos and the photos, without faces and results that may lie in it; see `listing`.
 
     Raises:
-      UserError: as there, or the results would lie among the photos.
+      UserError: as `listing.list_photos`, or the results would lie among the photos.
     """
-    if output_dir.resolve() == input_dir.resolve():
+    if files.real(output_dir) == files.real(input_dir):
         raise UserError(f"--output_dir {output_dir}: is the folder of the photos. Remedy: name another one")
     faces = [] if face_dir is None else [face_dir / side for side in SIDES]
-    return images.list_photos(input_dir, extensions, recursive, [output_dir, *faces])
+    return listing.list_photos(input_dir, extensions, recursive, output_dir, [output_dir, *faces])
 
 
 def face_files(face_dir: Path, photo: Path) -> list[Path]:
     """The files of a photo's faces, LQ and HQ, whole pairs or not."""
-    return [file for side in (LQ, HQ) for file in _face_files(face_dir, side, photo).values()]
+    return [file for side in (LQ, HQ) for _, file in _face_files(face_dir, side, photo)]
 
 
 def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -73,11 +84,11 @@ def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray
       one is what a killed writer leaves, and does not count.
 
     Raises:
-      UserError: an LQ face without its HQ one, unreadable, or not x4 of each other.
+      UserError: an LQ face without its HQ one, two of one index, unreadable, or not x4 of each other.
     """
-    hq_files = _face_files(face_dir, HQ, photo)
+    lq_files, hq_files = (_one_an_index(_face_files(face_dir, side, photo)) for side in (LQ, HQ))
     pairs = []
-    for index, lq_file in _face_files(face_dir, LQ, photo).items():
+    for index, lq_file in lq_files.items():
         if index not in hq_files:
             raise UserError(f"{lq_file}: its partner in {HQ} is missing")
         lq, hq = images.read_rgb8(lq_file), images.read_rgb8(hq_files[index])
@@ -94,9 +105,10 @@ def write_pictures(face_dir: Path, photo: Path, pictures: Pictures) -> None:
     """
     for side in pictures:
         if side != PREVIEW:
-            for index, file in _face_files(face_dir, side, photo).items():
-                if side == LQ or index not in pictures[side]:
-                    file.unlink()
+            written = {_file(face_dir, side, photo, index) for index in pictures[side]}
+            for _, file in _face_files(face_dir, side, photo):
+                if side == LQ or file not in written:
+                    files.remove(file)
     for side in sorted(pictures, key=lambda side: side == LQ):
         for index, picture in pictures[side].items():
             path = _file(face_dir, side, photo, index)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf import cli, runtime
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align, detect, folder, restore
 from metaf2n_tf.faces.choose import choose
@@ -17,7 +17,7 @@ from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
-from metaf2n_tf.photos import process_all
+from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.weights.load import choose_weights, load_weights
 
 
@@ -129,15 +129,15 @@ def run(options: Options) -> int:
     """Write the face pairs of every photo; report photos without faces at the end. Returns the exit code."""
     sides = [options.output_dir / side for side in folder.SIDES]
     for side in sides:
-        if options.input_dir.resolve().is_relative_to(side.resolve()):
+        if files.real(options.input_dir).is_relative_to(files.real(side)):
             raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
-    photos = images.list_photos(options.input_dir, options.ext, options.recursive, sides)
+    listed = listing.list_photos(options.input_dir, options.ext, options.recursive, options.output_dir, sides)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
-        return _write_faces(options, photos)
+        return _write_faces(options, *listed)
 
 
-def _write_faces(options: Options, photos: Sequence[Path]) -> int:
+def _write_faces(options: Options, input_dir: Path, photos: Sequence[Path]) -> int:
     runtime.select_device(options.gpu)
 
     def sr() -> dict[str, np.ndarray]:
@@ -155,18 +155,21 @@ def _write_faces(options: Options, photos: Sequence[Path]) -> int:
     left_out: dict[Path, int] = {}
 
     def process(photo: Path) -> dict:
-        name = photo.relative_to(options.input_dir)
+        name = photo.relative_to(input_dir)
         pictures, left_out[name] = _pictures(options, find_faces, images.read_rgb8(photo), name)
         folder.write_pictures(options.output_dir, name, pictures)
         counts[name] = len(pictures[folder.LQ])
         return {"faces": sum(counts.values())}
 
     failed = process_all(photos, process)
-    cli.say(f"{sum(counts.values())} faces of {len(counts)} photos are in {options.output_dir}")
+    faces = cli.counted(sum(counts.values()), "face", "faces")
+    cli.say(f"{faces} of {cli.counted(len(counts), 'photo', 'photos')} are in {options.output_dir}")
     some_left_out = [name for name, count in left_out.items() if count]
     if some_left_out:
-        cli.say_names(f"{sum(left_out.values())} faces are left out in these photos", some_left_out)
+        are = cli.counted(sum(left_out.values()), "face is", "faces are")
+        cli.say_names(f"{are} left out in these photos", some_left_out)
     without = [name.as_posix() for name, count in counts.items() if not count + left_out[name]]
     if without:
         cli.say(f"without a face ({len(without)}): {', '.join(without)}")
+        say_turned([input_dir / name for name in without])
     return cli.SOME_FAILED if failed else cli.OK

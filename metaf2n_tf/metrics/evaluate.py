@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from metaf2n_tf import __version__, cli, runtime
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import fid, table
 from metaf2n_tf.metrics.ground_truth import GroundTruths
@@ -75,8 +75,8 @@ def _measure_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fid(options: Options, paths: list[Path]) -> dict:
-    """The FID of readable results, in the form of `table.summarize`."""
+def _fid(options: Options, paths: list[Path]) -> tuple[dict, int]:
+    """The FID of readable results, in the form of `table.summarize`, and how many of the reference were unreadable."""
     params = load_inception(fid.WEIGHTS)
     reference = fid.reference_statistics(options.fid_ref_dir, params, options.fid_resize)
     results = fid.picture_statistics(paths, params, options.fid_resize, "FID's results")
@@ -86,13 +86,16 @@ def _fid(options: Options, paths: list[Path]) -> dict:
             f"{inception.FEATURES}): compare it only with FIDs of as many pictures"
         )
     distance = fid.frechet_distance(results.mean, results.covariance, reference.mean, reference.covariance)
-    return {"mean": distance, "standard_error": None, "count": results.count, "reference_count": reference.count}
+    counts = {"count": results.count, "reference_count": reference.count}
+    return {"mean": distance, "standard_error": None} | counts, fid.left_out(options.fid_ref_dir, reference)
 
 
 def run(options: Options) -> int:
     """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
-    paths = images.list_photos(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
+    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
     results = {path.relative_to(options.result_dir): path for path in paths}
+    named = ((path, name.with_suffix("")) for name, path in results.items())
+    listing.check_names(named, options.output_dir, "rename one")
     gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
     if gts is not None and not any(gts.find(name) for name in results):
         raise UserError(f"--gt_dir {options.gt_dir}: none of its names is one of {options.result_dir}")
@@ -127,10 +130,11 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
     if unused:
         cli.say_names("ground truths without a result", unused)
 
+    unreadable_reference = 0
     if options.fid_ref_dir is not None:
         name = fid.NAMES[options.fid_resize]
         try:
-            summaries[name] = _fid(options, readable)
+            summaries[name], unreadable_reference = _fid(options, readable)
         except PHOTO_ERRORS as error:
             not_computed[name] = reason_of(error)
 
@@ -152,4 +156,4 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
     for metric, reason in not_computed.items():
         cli.say(f"not computed: {metric}: {reason}")
     cli.say(f"{CSV} and {JSON} are in {options.output_dir}")
-    return cli.SOME_FAILED if failed or not_computed else cli.OK
+    return cli.SOME_FAILED if failed or not_computed or unreadable_reference else cli.OK

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf import cli
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
@@ -176,8 +176,7 @@ def _list_pictures(folder: Path) -> list[Path]:
     """The pictures that pytorch-fid takes, in name order, and those whose extension is in capitals; no hidden ones."""
     check_reference(folder)
     suffixes = {f".{extension}" for extension in images.PICTURES}
-    found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in suffixes and file.is_file()]
-    found = [file for file in found if not file.name.startswith(".")]
+    found = sorted(file for file in map(Path, listing.walk(str(folder), False)) if file.suffix.lower() in suffixes)
     if len(found) < 2:
         raise UserError(f"--fid_ref_dir {folder}: FID needs at least 2 pictures, and here are {len(found)}")
     return found
@@ -188,8 +187,8 @@ def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.
     for name in sorted(inception.variable_shapes()):
         digest.update(np.ascontiguousarray(params[name]))
     for picture in pictures:
-        stat = picture.stat()
-        digest.update(b"\0" + os.fsencode(picture.name) + f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+        size, time = files.size_and_time(picture)
+        digest.update(b"\0" + os.fsencode(picture.name) + f"\0{size}\0{time}".encode())
     return f"{resize} {digest.hexdigest()}"
 
 
@@ -234,6 +233,11 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
         cli.say(f"{error}; so the next run computes these statistics again")
 
 
+def left_out(folder: Path, moments: Moments) -> int:
+    """How many of a reference's pictures are not in its moments, because they could not be read."""
+    return len(_list_pictures(folder)) - moments.count if folder.is_dir() else 0
+
+
 def reference_statistics(
     folder: Path, params: Mapping[str, np.ndarray | tf.Tensor], resize: str = RESIZES[0]
 ) -> Moments:
@@ -263,6 +267,7 @@ def reference_statistics(
     if moments is None:
         moments = picture_statistics(pictures, params, resize, "FID's reference")
         _write_cache(kept, moments, key)
-    elif moments.count < len(pictures):
-        cli.say(f"{kept}: {len(pictures) - moments.count} unreadable pictures of {folder} are left out")
+    elif unreadable := left_out(folder, moments):
+        are = cli.counted(unreadable, "unreadable picture", "unreadable pictures")
+        cli.say(f"{kept}: left out {are} of {folder}")
     return moments

@@ -1,11 +1,12 @@
 """Which ground truth belongs to which picture: the one of the same name, whatever the extension."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 
 
@@ -13,24 +14,28 @@ class GroundTruths:
     """The pictures of a folder, by their path in it without the extension."""
 
     def __init__(self, folder: Path, recursive: bool):
-        """List the folder; a UserError if there is nothing, or two pictures of one name."""
-        paths = images.list_photos(folder, images.PICTURES, recursive, flag="--gt_dir")
+        """List the folder; a UserError if there is nothing."""
         self.folder = folder
-        self._paths = {path.relative_to(folder).with_suffix(""): path for path in paths}
+        self._paths = defaultdict(list)
+        for path in listing.list_files(folder, images.PICTURES, recursive, flag="--gt_dir"):
+            self._paths[path.relative_to(folder).with_suffix("")].append(path)
 
-    def find(self, name: Path) -> Path | None:
-        """The ground truth of a picture that is called `name` in a folder of its own; None where there is none."""
-        return self._paths.get(name.with_suffix(""))
+    def find(self, name: Path) -> list[Path]:
+        """Those of a picture that is called `name` in a folder of its own: one, unless it is missing or ambiguous."""
+        return self._paths.get(name.with_suffix(""), [])
 
     def crc32(self, name: Path) -> int | None:
-        """The checksum of a picture's ground truth; None where there is none."""
-        path = self.find(name)
-        return None if path is None else files.crc32_of(path)
+        """The checksum of a picture's ground truth; None where there is none that can be used."""
+        found = self.find(name)
+        try:
+            return files.crc32_of(found[0]) if len(found) == 1 else None
+        except OSError:  # it is named when it is read
+            return None
 
     def unused(self, names: Iterable[Path]) -> list[Path]:
         """Ground truths that belong to none of these pictures."""
         used = {name.with_suffix("") for name in names}
-        return [path for name, path in self._paths.items() if name not in used]
+        return [path for name, paths in self._paths.items() if name not in used for path in paths]
 
     def read(self, name: Path, size: tuple[int, int]) -> np.ndarray:
         """Decode it.
@@ -43,11 +48,14 @@ class GroundTruths:
           uint8 (height, width, 3) RGB.
 
         Raises:
-          UserError: there is none, it is unreadable or of another size.
+          UserError: there is none or more than one, it is unreadable or of another size.
         """
-        path = self.find(name)
-        if path is None:
+        found = self.find(name)
+        if not found:
             raise UserError(f"no ground truth of this name in {self.folder}")
+        if len(found) > 1:
+            raise UserError(f"{' and '.join(map(str, found))} both have this name. Remedy: leave one of them there")
+        (path,) = found
         gt = images.read_rgb8(path)
         if gt.shape[:2] != size:
             found, expected = (f"{width}x{height}" for height, width in (gt.shape[:2], size))

@@ -11,12 +11,17 @@ from metaf2n_tf.metrics.measure import METRICS
 
 
 def summarize(values: Sequence[float]) -> dict[str, float | int | None]:
-    """`mean`, `standard_error` of the mean (None where it has none: one picture, or an infinite value) and `count`."""
-    count, mean = len(values), sum(values) / len(values)
-    if count < 2 or not math.isfinite(mean):
-        return {"mean": mean, "standard_error": None, "count": count}
-    variance = sum((value - mean) ** 2 for value in values) / (count - 1)
-    return {"mean": mean, "standard_error": math.sqrt(variance / count), "count": count}
+    """`mean` of the finite values (None where there is none), its `standard_error` (None of fewer than two), `count` of
+    all; and `identical`, how many are infinite, as the PSNR of equal pictures is, where any are.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    number, mean, error = len(finite), None, None
+    if number:
+        mean = sum(finite) / number
+    if number > 1:
+        error = math.sqrt(sum((value - mean) ** 2 for value in finite) / (number - 1) / number)
+    summary = {"mean": mean, "standard_error": error, "count": len(values)}
+    return summary if number == len(values) else summary | {"identical": len(values) - number}
 
 
 def to_json(content: object) -> bytes:
@@ -44,6 +49,7 @@ def format_summary(summaries: Mapping[str, Mapping[str, float | int | None]]) ->
     lines = [f"{'metric':18}{'mean':>12}{'std. error':>12}{'pictures':>10}"]
     for name, summary in summaries.items():
         mean, error = (format_value(name, summary[key]) for key in ("mean", "standard_error"))
-        metric = METRICS[name]
-        lines.append(f"{name:18}{mean:>12}{error:>12}{summary['count']:>10}  {metric.title}; {metric.better} is better")
+        metric, apart = METRICS[name], summary.get("identical")
+        what = f"{metric.title}; {metric.better} is better" + (f"; {apart} identical, not in the mean" if apart else "")
+        lines.append(f"{name:18}{mean:>12}{error:>12}{summary['count']:>10}  {what}")
     return "\n".join(lines)

@@ -17,6 +17,11 @@ def check_patches(patch_size: int, count: int) -> None:
         raise UserError(f"--patch_num_per_img {count}: at least 1")
 
 
+def used_whole(pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int) -> bool:
+    """Whether all faces of a photo are too small to cut, see `sample_patches`."""
+    return bool(pairs) and all(min(lq.shape[:2]) <= patch_size // SCALE for lq, _ in pairs)
+
+
 def sample_patches(
     pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:

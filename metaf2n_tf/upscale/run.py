@@ -15,13 +15,13 @@ from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.photos import process_all
+from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.report import page, parts
 from metaf2n_tf.upscale import results, showing
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
-from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.showing import Reported
 from metaf2n_tf.weights.load import choose_weights
 
@@ -142,8 +142,10 @@ class Session:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
-        photo = images.read_photo(options.input_dir / name)
+        photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
+        if used_whole(pairs, options.patch_size):
+            cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
         adaptation = self.model.adapt(
             pairs,
             task_lr=options.task_lr,
@@ -210,7 +212,7 @@ def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
 
 
 def _part_path(options: Options, photo: Path) -> Path:
-    return options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json")
+    return files.fitting(options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json"))
 
 
 def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, reported: Reported | None) -> bool:
@@ -225,7 +227,7 @@ def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, rep
         return False
     if reported and (records or {}).get(name.as_posix(), {}).get("reported") != reported.inputs(name):
         return False
-    return all(path.is_file() for path in _output_paths(options, photo).values())
+    return all(map(os.path.isfile, _output_paths(options, photo).values()))
 
 
 def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
@@ -243,21 +245,24 @@ def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> N
         and options.restorer in (None, record.get("restorer"))
         for record in kept
     ]
-    cli.say(f"{len(done)} photos have their results already: skipped (--overwrite makes them anew)")
+    have = cli.counted(len(done), "photo has its", "photos have their")
+    cli.say(f"{have} results already: skipped (--overwrite makes them anew)")
     if not all(same):
         cli.say(f"note: {same.count(False)} of them were made with other settings or by another program")
 
 
 def _check_places(options: Options, photos: list[Path]) -> None:
     for photo in photos:
-        if photo.resolve() in {path.resolve() for path in _output_paths(options, photo).values()}:
+        if files.real(photo) in map(files.real, _output_paths(options, photo).values()):
             raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
 
 
 def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
-    photos = folder.list_photos(options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive)
+    places = options.input_dir, options.face_dir, options.output_dir
+    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    options = dataclasses.replace(options, input_dir=input_dir)
     _check_places(options, photos)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
@@ -287,7 +292,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         # A photo counts as done once its record is there: an old one goes first, the new one comes last.
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
-        part_path.unlink(missing_ok=True)
+        files.remove(part_path)
         outputs = {path: outcome.pictures[steps] for steps, path in _output_paths(options, photo).items()}
         if outcome.part:
             outputs[part_path] = outcome.part
@@ -303,7 +308,9 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
-    cli.say(f"{len(photos) - failed} photos are in {options.output_dir}{note}")
+    cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
+    if session.faces and options.face_dir is None:
+        say_turned(without_face)
     return failed
 
 

@@ -178,14 +178,18 @@ def test_bad_files_are_named_and_the_rest_goes_on(place):
     place.add_photo("lonely.png")
     place.add_face("lonely.png")
     (place.faces / "Face_HQ" / "lonely_0.png").unlink()
+    (place.photos / "gone.png").symlink_to("nowhere.png")
+    (place.photos / "Thumbs.db").write_text("hello")
     log = place.test(code=1)
     for bad in (
         "notes.txt: not a readable picture",
         "cut.png: not a readable picture",
         "its partner in Face_HQ is missing",
+        "gone.png: not a readable picture (No such file or directory)",
     ):
         assert bad in log
-    assert "3 of 4 files could not be used" in log
+    assert "4 of 5 files could not be used" in log
+    assert "1 photo is in" in log
     assert place.files() == ["good.png", "results.jsonl"]
 
 
@@ -196,7 +200,7 @@ def test_results_that_are_there_are_kept(place):
     place.test()
     before = (place.out / "a.png").stat().st_mtime_ns
     log = place.test("--recursive")
-    assert "1 photos have their results already: skipped" in log
+    assert "1 photo has its results already: skipped" in log
     assert place.files() == ["a.png", "results.jsonl", "sub/b.png"]
     assert (place.out / "a.png").stat().st_mtime_ns == before
     assert set(place.records()) == {"a.png", "sub/b.png"}
@@ -221,6 +225,31 @@ def test_results_of_other_settings_are_kept_and_said_so(place):
     assert "other settings or by another program" in place.test()
 
 
+def test_one_photo_with_nobody_listening(place):
+    """`--input_dir` may be a photo, and the work is done where the shell has closed stderr (`2>&-`)."""
+    photo = place.add_photo("a.png")
+    place.add_photo("a.jpg")
+    arguments = ["--input_dir", photo, "--output_dir", place.out, "--model_dir", place.plain, "--fine_tune_num", 0]
+    command = ["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *commands.command("test.py", *arguments)]
+    assert subprocess.run(command, check=False, env=commands.environment(place.photos)).returncode == 0
+    assert place.files() == ["a.png", "results.jsonl"]
+    assert set(place.records()) == {"a.png"}
+
+
+def test_two_photos_of_one_result_are_named_before_any_work(place):
+    for name in ("photo.jpg", "photo.png"):
+        place.add_photo(name)
+    (place.photos / "photo.png").rename(place.photos / "photo.jpg~")
+    faces = ["--output_dir", place.out, "--model_dir", place.plain]
+    for log in (
+        place.test(code=2, face_dir=False),
+        place.run("generate_test_faces.py", "--input_dir", place.photos, *faces, code=2),
+        place.run("scripts/fine_tune_experiment.py", "--input_dir", place.photos, *faces, code=2),
+    ):
+        assert "photo.jpg and photo.jpg~ would give results of one name. Remedy: rename one, or --ext" in log
+    assert not place.out.exists()
+
+
 def test_results_inside_the_folder_of_photos_are_no_photos(place):
     place.add_photo("a.png")
     place.add_photo("sub/b.png", seed=4)
@@ -237,9 +266,10 @@ def test_odd_names_do_not_stop_the_folder(place):
         shutil.copy(place.photos / "z.png", os.path.join(os.fsencode(place.photos), name))
     (place.photos / "z.json").write_text("{}")  # a sidecar file
     place.add_face("z.png")
-    log = place.test("--ext", "png")
+    log = place.test("--ext", "png", "--report")
     assert "4 photos are in" in log
-    assert len(list(place.out.glob("*.png"))) == 4
+    assert len(list(place.out.glob("*.png"))) == len(list((place.out / "report_parts").iterdir())) == 4
+    assert "4 photos have their results already" in place.test("--ext", "png", "--report")
     assert "z.json: not a readable picture" in place.test(code=1)
 
 

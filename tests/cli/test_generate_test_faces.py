@@ -121,7 +121,7 @@ def test_asffnet_restores_the_faces_that_are_said_to_be_somebodys(place):
     assert "exemplar left out: " in log
     assert "b.png: no face in it. Remedy:" in log
     assert f"group.png: face 0 is left out: not in {place.home / 'map.txt'}\n" in log
-    assert "1 faces are left out in these photos (1): group.png\n" in log
+    assert "1 face is left out in these photos (1): group.png\n" in log
     assert "without a face" not in log
     assert place.files(folder.LQ, folder.ALIGNED_HQ) == [
         "Aligned_HQ/group_1.png",
@@ -136,7 +136,7 @@ def test_photos_are_never_taken_for_results(place):
     """Faces beside the photos are no photos, and photos that lie where results would go stay as they are."""
     arguments = ("--output_dir", place.photos, "--recursive", "--save_aligned", "--preview")
     for _ in range(2):
-        assert "1 faces of 1 photos" in place.run(*arguments)
+        assert "1 face of 1 photo" in place.run(*arguments)
     preview = (place.photos / "Preview" / "portrait.png").read_bytes()
     log = place.run("--input_dir", place.photos / "Preview", "--output_dir", place.photos, code=2)
     assert "Preview: results go there. Remedy: another --output_dir" in log

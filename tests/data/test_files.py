@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import CannotWriteError, UserError
 from metaf2n_tf.faces import generate
 from metaf2n_tf.metrics import evaluate
 
@@ -80,6 +81,35 @@ def test_every_command_that_writes_a_folder_is_alone_in_it(tmp_path, sample_lq, 
     with files.alone_in(tmp_path), pytest.raises(UserError, match="another run is writing there"):
         command.run(command.Options(**fields | given))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_no_fault_of_a_file(tmp_path, monkeypatch):
+    """A `CannotWriteError` ends a run; what only one name is to blame for does not."""
+    with pytest.raises(UserError, match="File name too long") as caught:
+        files.write_bytes(tmp_path / ("n" * 256), b"")
+    assert not isinstance(caught.value, CannotWriteError)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CannotWriteError, match=r"a.png: cannot be written: No space left on device"):
+            files.write_bytes(tmp_path / "a.png", b"")
+        patch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(CannotWriteError, match="cannot be written to: Permission denied"):
+            files.make_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_our_own_making_fit(tmp_path):
+    long = tmp_path / ("n" * 250 + ".json")
+    assert files.fitting(long) == long
+    short = files.fitting(long, reserve=9)
+    assert len(short.name) == 246
+    assert short.suffix == ".json"
+    assert short != files.fitting(tmp_path / ("n" * 249 + "m.json"), reserve=9)
+    files.fitting(tmp_path / ("é" * 200)).touch()
 
 
 def test_unwritable_places_are_named(tmp_path):

@@ -12,6 +12,7 @@ from metaf2n_tf.data.operations.jpeg import jpeg
 from metaf2n_tf.data.operations.noise import gaussian_noise, poisson_noise
 from metaf2n_tf.data.operations.resize import MODES, resize_by, resize_to
 from metaf2n_tf.data.operations.usm import sharpen
+from metaf2n_tf.errors import UserError
 
 
 def planar(pictures):
@@ -104,6 +105,14 @@ def test_jpeg(golden):
     for case in meta["cases"]:
         out = jpeg(planar(arrays[case["image"]]), case["quality"])
         np.testing.assert_allclose(channels_last(out), arrays[case["out"]], rtol=0, atol=2e-5, err_msg=case["out"])
+
+
+@pytest.mark.parametrize("quality", [100, 0.0, -5, float("nan"), [40.0, 100.0]])
+def test_jpeg_without_a_table_is_refused(quality):
+    planes = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
+    with pytest.raises(UserError, match="JPEG quality .*: above 0 and below 100"):
+        jpeg(planes, quality)
+    assert np.isfinite(jpeg(planes, 99.9).numpy()).all()
 
 
 def test_usm(golden):

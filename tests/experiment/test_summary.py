@@ -74,6 +74,23 @@ def test_a_gain_within_its_error_may_be_chance(tmp_path):
     assert "so it may be chance" in summary.sentence("psnr_y", best["psnr_y"], sweep)
 
 
+def test_identical_pictures_are_counted_apart(tmp_path):
+    """Their PSNR is infinite, which no mean and no number of JSON is."""
+    sweep, found = Sweep([1e-3], [64], [16], [0], [0, 1]), Records(tmp_path)
+    for photo, values in (("a.png", (np.inf, np.inf)), ("b.png", (20.0, 21.0)), ("c.png", (30.0, np.inf))):
+        for steps, psnr in enumerate(values):
+            found.put(photo, sweep.settings[0], steps, {"metrics": {"psnr_y": psnr}})
+    unadapted, adapted = (row["metrics"]["psnr_y"] for row in summary.rows(sweep, summary.curves(PHOTOS, sweep, found)))
+    assert (unadapted["mean"], unadapted["count"], unadapted["identical"]) == (25, 3, 1)
+    assert (adapted["mean"], adapted["count"], adapted["identical"]) == (21, 3, 2)
+    assert adapted["change"] == pytest.approx(0.5)
+    assert adapted["change_of_each_seed"] == [None]
+    rows = summary.rows(sweep, summary.curves(["a.png"], sweep, found))
+    best = summary.best(rows)["psnr_y"]
+    assert (best["metrics"]["psnr_y"]["mean"], best["steps"]) == (None, 0)
+    assert summary.sentence("psnr_y", best, sweep) == "best psnr_y: identical, unadapted (1 photo)"
+
+
 def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
     infinite = {"metrics": {"psnr_y": float("inf")}, "mean_weight": np.float32(0.5)}
     records.put("a.png", SWEEP.settings[0], 0, REST | infinite)
@@ -89,16 +106,19 @@ def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
 
 
 def test_an_infinite_psnr_among_others(records):
-    """A picture equal to its ground truth: an infinite mean, no error of it, and nothing breaks."""
+    """A picture equal to its ground truth spoils neither the mean of the others nor the plot."""
     for setting in SWEEP.settings:
         records.put("a.png", setting, 0, REST | {"metrics": {"psnr_y": float("inf"), "lpips": 0.0}})
     curves = summary.curves(PHOTOS, SWEEP, records)
     rows = summary.rows(SWEEP, curves)
-    assert rows[0]["metrics"]["psnr_y"]["mean"] == float("inf")
-    assert rows[0]["metrics"]["psnr_y"]["change"] == 0
-    assert rows[1]["metrics"]["psnr_y"]["change"] == float("-inf")
-    assert rows[1]["metrics"]["psnr_y"]["change_standard_error"] is None
-    assert "inf, unadapted" in summary.sentence("psnr_y", summary.best(rows)["psnr_y"], SWEEP)
+    unadapted, one_step = (row["metrics"]["psnr_y"] for row in rows[:2])
+    assert (unadapted["mean"], unadapted["change"], unadapted["identical"]) == (35, 0, 1)
+    changes = [
+        np.mean([value(photo, s, 1) for s in SWEEP.settings[:2]]) - at for photo, at in (("b.png", 30), ("c.png", 40))
+    ]
+    assert one_step["change"] == pytest.approx(np.mean(changes))
+    assert one_step["change_of_each_seed"] == [None, None]
+    assert "35.000, unadapted" in summary.sentence("psnr_y", summary.best(rows)["psnr_y"], SWEEP)
     plot.draw(SWEEP, curves)
 
 

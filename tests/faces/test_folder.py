@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
@@ -50,6 +51,23 @@ def test_a_missing_partner_and_a_wrong_size_are_named(tmp_path):
     images.write_rgb8(tmp_path / "Face_HQ" / "a_0.png", picture(1, 24))
     with pytest.raises(UserError, match=r"Face_HQ/a_0.png: 24x24 is not x4 of its LQ face"):
         folder.read_pairs(tmp_path, Path("a.png"))
+
+
+def test_faces_may_be_of_any_kind_of_picture(tmp_path):
+    write(tmp_path, "a.png", {0: 40, 1: 80})
+    for side in (folder.LQ, folder.HQ):
+        place = tmp_path / side
+        (place / "a_0.png").rename(place / "a_0.PNG")
+        Image.open(place / "a_1.png").save(place / "a_1.jpg")
+        (place / "a_1.png").unlink()
+        (place / "a_2.txt").touch()
+    assert levels(tmp_path, "a.png") == [40, 80]
+    assert [file.name for file in folder.face_files(tmp_path, Path("a.png"))] == ["a_0.PNG", "a_1.jpg"] * 2
+    images.write_rgb8(tmp_path / "Face_LQ" / "a_01.png", picture(9, 5))
+    with pytest.raises(UserError, match=r"a_01.png and a_1.jpg are both face 1|a_1.jpg and a_01.png are both face 1"):
+        folder.read_pairs(tmp_path, Path("a.png"))
+    write(tmp_path, "a.png", {1: 3})
+    assert sorted(file.name for file in folder.face_files(tmp_path, Path("a.png"))) == ["a_1.png"] * 2
 
 
 def test_faces_of_an_earlier_run_are_removed(tmp_path):

@@ -121,14 +121,57 @@ def test_without_ground_truth_in_subfolders_basicsr(folder):
     assert float(rows["sub/a.jpg"]["niqe_basicsr"]) == niqe.niqe(picture, params, "basicsr")
 
 
-def test_equal_pictures_are_strict_json(folder):
+def test_equal_pictures_are_strict_json(folder, capsys):
+    """Their PSNR is infinite: they are counted apart, so that means stay numbers, and mean something."""
     save(folder / "Res" / "a.png")
     save(folder / "GT" / "a.png")
-    assert evaluate.run(options()) == 0
-    text = Path("Res/metrics.json").read_text()
-    content = json.loads(text, parse_constant=lambda token: pytest.fail(token))
-    assert content["metrics"]["psnr_y"]["mean"] == "Infinity"
-    assert content["metrics"]["psnr_y_published"]["mean"] == 100
+
+    def metrics():
+        assert evaluate.run(options()) == 0
+        text = Path("Res/metrics.json").read_text()
+        return json.loads(text, parse_constant=lambda token: pytest.fail(token))["metrics"]
+
+    found = metrics()
+    assert found["psnr_y"] == {"mean": None, "standard_error": None, "count": 1, "identical": 1}
+    assert found["psnr_y_published"]["mean"] == 100
+    values = []
+    for name in ("b", "c"):
+        values.append(psnr_y(save(folder / "Res" / f"{name}.png", noise=0.05), save(folder / "GT" / f"{name}.png")))
+    values[1] = psnr_y(save(folder / "Res" / "c.png", noise=0.1), images.read_rgb8(folder / "GT" / "c.png"))
+    found = metrics()["psnr_y"]
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert found["standard_error"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(2))
+    assert (found["count"], found["identical"]) == (3, 1)
+    assert "1 identical, not in the mean" in capsys.readouterr().out
+
+
+def test_an_ambiguous_ground_truth_costs_its_own_picture(folder, capsys):
+    for name in ("a", "b"):
+        save(folder / "Res" / f"{name}.png", noise=0.02)
+        save(folder / "GT" / f"{name}.png")
+    save(folder / "GT" / "b.jpg")
+    assert evaluate.run(options()) == 1
+    assert "GT/b.jpg and GT/b.png both have this name. Remedy: leave one of them there" in capsys.readouterr().err
+    rows, summary = written()
+    assert rows["a.png"]["psnr_y"]
+    assert rows["b.png"]["psnr_y"] == ""
+    assert rows["b.png"]["niqe_pyiqa"]
+    assert set(summary["failed"]) == {"b.png"}
+
+
+def test_links_to_nothing_are_named(folder, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "load_inception", lambda path: None)
+    monkeypatch.setattr(fid, "_fingerprint", lambda *_: "")
+    monkeypatch.setattr(fid, "features", lambda params, pictures, resize: (np.resize(p, 2048) / 1.0 for p in pictures))
+    for name in ("a", "b"):
+        save(folder / "Res" / f"{name}.png", noise=0.02)
+        save(folder / "GT" / f"{name}.png")
+    (folder / "GT" / "gone.png").symlink_to("nowhere.png")
+    assert evaluate.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 1
+    assert "left out: GT/gone.png: not a readable picture (No such file" in capsys.readouterr().err
+    (folder / "Res" / "gone.png").symlink_to("nowhere.png")
+    assert evaluate.run(options(gt_dir=None)) == 1
+    assert "left out: Res/gone.png: not a readable picture (No such file" in capsys.readouterr().err
 
 
 def test_fid_of_a_folder(folder, capsys, monkeypatch):

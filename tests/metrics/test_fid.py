@@ -276,7 +276,7 @@ def test_unreadable_pictures_are_named_and_left_out(network, folder, capsys):
     np.testing.assert_array_equal(found.covariance, whole.covariance)
     assert f"left out: {folder / 'broken.png'}: not a readable picture" in capsys.readouterr().err
     fid.reference_statistics(folder, PARAMS)
-    assert f"1 unreadable pictures of {folder} are left out" in capsys.readouterr().err
+    assert f"left out 1 unreadable picture of {folder}" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("network")

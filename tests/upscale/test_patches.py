@@ -1,6 +1,6 @@
 import numpy as np
 
-from metaf2n_tf.upscale.patches import sample_patches
+from metaf2n_tf.upscale.patches import sample_patches, used_whole
 
 
 def face(height, width, offset=0):
@@ -36,6 +36,9 @@ def test_a_photo_with_small_faces_only_uses_the_first_whole():
     lq, hq = draw([face(16, 30, 1), face(9, 9, 2)])
     assert (lq.shape, hq.shape) == ((1, 16, 30, 3), (1, 64, 120, 3))
     np.testing.assert_array_equal(lq[0] * 255, face(16, 30, 1)[0])
+    assert used_whole([face(16, 30), face(9, 9)], 64)
+    assert not used_whole([face(16, 30), face(17, 17)], 64)
+    assert not used_whole([], 64)
 
 
 def test_no_faces_no_patches():

@@ -6,6 +6,8 @@ It differs from libjpeg's: quantisation tables are neither rounded nor bounded b
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.errors import UserError
+
 _LUMA = np.float32(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -65,11 +67,17 @@ def jpeg(planes: tf.Tensor, quality: tf.Tensor | float) -> tf.Tensor:
 
     Args:
       planes: float32 (N, 3, H, W), RGB in [0, 1]; black is added at the right and bottom to multiples of 16.
-      quality: in (0, 100], one for all or one a picture: (N,).
+      quality: above 0 and below 100, where the tables are zero; one for all or one a picture: (N,).
 
     Returns:
       float32 (N, 3, H, W), clipped to [0, 1], not rounded to levels.
+
+    Raises:
+      UserError: another quality, as far as it is known before the graph runs.
     """
+    known = tf.get_static_value(quality)
+    if known is not None and not np.all((np.asarray(known) > 0) & (np.asarray(known) < 100)):
+        raise UserError(f"JPEG quality {known}: above 0 and below 100")
     quality = tf.cast(quality, tf.float32)
     factor = tf.reshape(tf.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0), [-1, 1, 1])
     height, width = planes.shape[2] or tf.shape(planes)[2], planes.shape[3] or tf.shape(planes)[3]

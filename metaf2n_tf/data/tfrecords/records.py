@@ -19,6 +19,7 @@ from metaf2n_tf.data.tfrecords.shards import shard_paths, split_name
 from metaf2n_tf.errors import UserError
 
 _FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in (FEATURE, PARSING)}
+_COMPRESSED = {"gzip": (b"\x1f\x8b",), "zlib": (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")}  # first bytes
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
 
 
@@ -100,6 +101,18 @@ class RecordSet:
         return positions.map(read_one, parallel_calls, deterministic=True)
 
 
+def _unreadable(shard: str, otherwise: str) -> UserError:
+    """Why a file gives no records: it may be compressed, which its first bytes alone would not prove."""
+    with tf.io.gfile.GFile(shard, "rb") as stream:
+        head = stream.read(2)
+    for name, starts in _COMPRESSED.items():
+        if head in starts:
+            return UserError(
+                f"{shard}: compressed with {name}. Remedy: write it uncompressed, as records are sought by place"
+            )
+    return UserError(f"{shard}: {otherwise}")
+
+
 def _open_shard(shard: str) -> tuple[int, int]:
     """(bytes in the file, bytes of its first record with its frame); (0, 0) for an empty file."""
     try:
@@ -112,7 +125,7 @@ def _open_shard(shard: str) -> tuple[int, int]:
         return 0, 0
     length = struct.unpack("<Q", head)[0] + FRAME_BYTES if len(head) == 8 else 0
     if not 0 < length <= size:
-        raise UserError(f"{shard}: not a TFRecord file, or cut off")
+        raise _unreadable(shard, "not a TFRecord file, or cut off")
     return size, length
 
 
@@ -121,7 +134,7 @@ def _read_side(shard: str) -> int:
         example = next(iter(tf.data.TFRecordDataset(shard).take(1)))
         label = tf.io.parse_single_example(example, {FEATURE: _FEATURES[FEATURE]})[FEATURE].numpy()
     except tf.errors.DataLossError:
-        raise UserError(f"{shard}: its first record is damaged") from None
+        raise _unreadable(shard, "its first record is damaged") from None
     except tf.errors.InvalidArgumentError:
         raise UserError(f"{shard}: its records have no bytes feature {FEATURE!r}") from None
     side = math.isqrt(len(label) // 3)
@@ -144,7 +157,7 @@ def open_set(path: str) -> RecordSet:
     record_bytes = lengths.pop()
     for shard, (size, _) in zip(shards, sizes, strict=True):
         if lengths or size % record_bytes:
-            raise UserError(f"{shard}: cut off, or its records are not all of one size")
+            raise _unreadable(shard, "cut off, or its records are not all of one size")
     first = next(shard for shard, (size, _) in zip(shards, sizes, strict=True) if size)
     counts = tuple(size // record_bytes for size, _ in sizes)
     return RecordSet(tuple(shards), counts, record_bytes, _read_side(first))

@@ -3,27 +3,18 @@
 import glob
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
+from metaf2n_tf.data import files, listing
 from metaf2n_tf.errors import UserError
 
 
-def _is_picture(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in Image.registered_extensions()
-
-
-def _walk(folder: str) -> Iterator[str]:
-    """Pictures of a folder and those below it, each folder once, wherever links lead."""
-    seen = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
-        if real not in seen:
-            yield from (os.path.join(root, name) for name in names if _is_picture(name) and not name.startswith("."))
-        seen.add(real)
+def _hint(given: str) -> str:
+    """What may be wrong with a glob that gives nothing: brackets in the name of a folder."""
+    folders = (str(folder) for folder in Path(given).parents if "[" in folder.name and os.path.isdir(folder))
+    folder = next(folders, None)
+    return f". Remedy: {given.replace(folder, glob.escape(folder), 1)}, as [ ] stand for one letter" if folder else ""
 
 
 def list_pictures(inputs: Sequence[str], limit: int = 0) -> list[str]:
@@ -42,13 +33,13 @@ def list_pictures(inputs: Sequence[str], limit: int = 0) -> list[str]:
     found = {}
     for given in inputs:
         if os.path.isdir(given):
-            paths = list(_walk(given))
+            paths = list(filter(listing.is_called_picture, listing.walk(given, recursive=True)))
         elif os.path.isfile(given):
             paths = [given]
         else:
-            paths = [path for path in glob.iglob(given, recursive=True) if os.path.isfile(path)]
+            paths = [path for path in glob.iglob(given, recursive=True) if not os.path.isdir(path)]
         if not paths:
-            raise UserError(f"{given}: no pictures there")
+            raise UserError(f"{given}: no pictures there{_hint(given)}")
         for path in sorted(paths):
             found.setdefault(os.path.realpath(path), path)
     return sorted(found.values())[: limit or None]
@@ -58,7 +49,7 @@ def digest(pictures: Sequence[str]) -> str:
     """sha256 of the files' places, sizes and times: the same as long as they are, however the paths are written."""
     summary = hashlib.sha256()
     for picture in pictures:
-        status = Path(picture).stat()
-        line = f"{os.path.realpath(picture)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        size, time = files.size_and_time(picture)
+        line = f"{os.path.realpath(picture)}\0{size}\0{time}\n"
         summary.update(line.encode("utf-8", "surrogateescape"))
     return summary.hexdigest()

@@ -1,5 +1,6 @@
 """Read a set back: every record's CRC, its shape, the count and checksums of its manifest; and a contact sheet."""
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from metaf2n_tf import cli
 from metaf2n_tf.cli import OK, say
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.tfrecords import manifest, records
@@ -28,9 +30,22 @@ def _check_manifest(tfrecord: Path, described: Manifest | None, opened: records.
             f"{described.cutting.size}"
         )
     for shard in described.shards:
-        if files.sha256_of(tfrecord.parent / shard.file) != shard.sha256:
-            raise UserError(f"{tfrecord.parent / shard.file}: its sha256 is not the one of its .json")
+        path = tfrecord.parent / shard.file
+        if not path.is_file():
+            raise UserError(f"{path}: is not there, but its .json names it. Remedy: make the set again")
+        if files.sha256_of(path) != shard.sha256:
+            raise UserError(f"{path}: its sha256 is not the one of its .json")
     return "as its .json says"
+
+
+def _count_good(shard: str, side: int) -> int:
+    """How many records of a damaged file come before the damage; one by one, as a batch with it gives none at all."""
+    good = 0
+    with contextlib.suppress(tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        for example in tf.data.TFRecordDataset(shard):
+            records.decode(example[None], side)
+            good += 1
+    return good
 
 
 def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
@@ -59,9 +74,11 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
                 seen += len(examples)
                 progress.update(len(examples))
         except tf.errors.DataLossError:
-            raise UserError(f"{shard}: damaged after {seen} of {expected} records") from None
+            good = cli.counted(_count_good(shard, opened.side), "good record", "good records")
+            raise UserError(f"{shard}: damaged after {good} of {expected}") from None
         except tf.errors.InvalidArgumentError:
-            raise UserError(f"{shard}: a record after the first {seen} is no square of {opened.side} pixels") from None
+            good = cli.counted(_count_good(shard, opened.side), "good record", "good records")
+            raise UserError(f"{shard}: after {good} there is one that is no square of {opened.side} pixels") from None
         finally:
             progress.close()
         if seen != expected:

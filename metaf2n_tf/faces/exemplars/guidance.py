@@ -79,7 +79,7 @@ def choose_optimal(lq_landmarks: np.ndarray, ref_landmarks: Sequence[np.ndarray]
     return int(np.argmin([similarity(lq_landmarks, landmarks) for landmarks in ref_landmarks]))
 
 
-def point_mask(lq_landmarks: np.ndarray, size: int = 512) -> np.ndarray:
+def point_mask(lq_landmarks: np.ndarray, size: int | tuple[int, int] = 512) -> np.ndarray:
     """Small squares of ones on the landmarks of eyes, brows, nose and mouth.
 
     As published, each is 6 or 7 pixels wide and lies up to half a pixel up and left of its point, and a point less than
@@ -87,18 +87,19 @@ def point_mask(lq_landmarks: np.ndarray, size: int = 512) -> np.ndarray:
 
     Args:
       lq_landmarks: (68, 2), x and y in pixels.
-      size: side of the picture.
+      size: (height, width) of the picture, or the side of a square one.
 
     Returns:
-      float32 (size, size, 1), 0 or 1.
+      float32 (height, width, 1), 0 or 1.
 
     Raises:
       UserError: landmarks of another shape, or not finite.
     """
     points = check_landmarks(lq_landmarks, "the face's landmarks")[CONTOUR:]
     # The published condition is > 1, but from there to 3 its slices begin at a negative index, and are empty.
-    points = points[((points >= _REACH) & (points < size - 2)).all(axis=1)]
-    mask = np.zeros((size, size, 1), np.float32)
+    height, width = np.broadcast_to(size, 2)
+    points = points[((points >= _REACH) & (points < [width - 2, height - 2])).all(axis=1)]
+    mask = np.zeros((height, width, 1), np.float32)
     starts, stops = np.int32(np.floor(points)) - _REACH, np.int32(np.ceil(points)) + _REACH
     for (left, top), (right, bottom) in zip(starts, stops, strict=True):
         mask[top:bottom, left:right] = 1

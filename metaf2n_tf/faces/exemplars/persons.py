@@ -4,16 +4,16 @@ A folder a person, or one flat folder of a single person. A face is given to a p
 name of a folder, or a line of the map.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from metaf2n_tf.cli import say
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align
 from metaf2n_tf.faces.detect import Face
@@ -45,10 +45,10 @@ def pictures_in(folder: Path) -> list[Path]:
       UserError: it cannot be read.
     """
     try:
-        entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".") and entry.is_file()]
+        os.listdir(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
-    return [entry for entry in entries if entry.suffix.lower() in Image.registered_extensions()]
+    return sorted(filter(listing.is_called_picture, map(Path, listing.walk(str(folder), recursive=False))))
 
 
 def landmark_file(picture: Path) -> Path | None:

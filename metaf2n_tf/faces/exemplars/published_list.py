@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf import cli, runtime
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.choose import find_weights
 from metaf2n_tf.faces.exemplars.guidance import choose_optimal
@@ -46,10 +46,11 @@ def read_list(path: Path) -> list[Line]:
 
 
 def _check_place(lines: Sequence[Line], out_path: Path) -> None:
-    """Raise a UserError where a result would take the place of a picture that is read."""
+    """Raise a UserError where a result would take the place of another, or of a picture that is read."""
+    listing.check_names(((line.lq, Path(line.lq.stem)) for line in lines), out_path, "rename one")
     for line in lines:
-        result = (out_path / f"{line.lq.stem}.png").resolve()
-        if result == line.lq.resolve() or result.parent == line.exemplars.resolve():
+        result = files.real(out_path / f"{line.lq.stem}.png")
+        if result == files.real(line.lq) or result.parent == files.real(line.exemplars):
             raise UserError(f"--out_path {out_path}: pictures of the list lie there. Remedy: another folder")
 
 

@@ -50,7 +50,9 @@ def _invert(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return adjugates / np.where(singular, np.inf, determinants)[:, None, None], singular
 
 
-def mls_grid(lq_landmarks: np.ndarray, ref_landmarks: np.ndarray, image_size: int = 512) -> np.ndarray:
+def mls_grid(
+    lq_landmarks: np.ndarray, ref_landmarks: np.ndarray, image_size: int | tuple[int, int] = 512
+) -> np.ndarray:
     """Where in the exemplar's features to look for each pixel of the face's.
 
     As published, each coordinate that leaves the features becomes 0, and the outline, the first 17 landmarks, has no
@@ -59,26 +61,28 @@ def mls_grid(lq_landmarks: np.ndarray, ref_landmarks: np.ndarray, image_size: in
 
     Args:
       lq_landmarks, ref_landmarks: (68, 2), x and y in pixels of the face and of the exemplar.
-      image_size: side of both pictures, a multiple of 4.
+      image_size: (height, width) of both pictures, multiples of 4, or the side of square ones.
 
     Returns:
-      float32 (S, S, 2) with S = image_size / 4, x and y divided by S/2 after S/2 is taken off: what
-      `networks.asffnet.sample` takes.
+      float32 (H, W, 2) with a quarter of the pictures' height and width, x and y divided by W/2 and H/2 after these are
+      taken off: what `networks.asffnet.sample` takes.
 
     Raises:
       UserError: landmarks of another shape, or not finite.
     """
-    size = image_size // FEATURE_STRIDE
+    size = np.broadcast_to(image_size, 2) // FEATURE_STRIDE
+    height, width = size
     # The published warp is inverted: control points go from the exemplar (p) to the face (q), as (row, column).
     p = check_landmarks(ref_landmarks, "the exemplar's landmarks")[CONTOUR:, ::-1].T[:, :, None] / FEATURE_STRIDE
     q = check_landmarks(lq_landmarks, "the face's landmarks")[CONTOUR:, ::-1].T[:, :, None] / FEATURE_STRIDE
-    v = np.indices((size, size), np.float64).reshape(2, -1)
-    chunks = np.split(v, range(_ROWS * size, size * size, _ROWS * size), axis=1)
+    v = np.indices(size, np.float64).reshape(2, -1)
+    chunks = np.split(v, range(_ROWS * width, height * width, _ROWS * width), axis=1)
     moments = np.concatenate([_moments(p, q, chunk) for chunk in chunks], axis=1)
     p_centre, q_centre = moments[:2], moments[2:4]
     pq, pp = moments[4:].reshape(2, 2, 2, -1).transpose(0, 3, 1, 2)
     inverses, singular = _invert(pq)
     position = ((v - q_centre).T[:, None] @ inverses @ pp)[:, 0].T + p_centre
     position = np.where(singular, v + q_centre - p_centre, position)
+    size = size[:, None]
     position = np.where((position >= 0) & (position <= size - 1), position, 0.0)
-    return np.float32((position - size / 2) / (size / 2))[::-1].T.reshape(size, size, 2)
+    return np.float32((position - size / 2) / (size / 2))[::-1].T.reshape(height, width, 2)

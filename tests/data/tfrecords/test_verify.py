@@ -1,9 +1,12 @@
 """Sets are read back whole; any damage is found and named."""
 
+import gzip
 import json
+import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from training_sets import CUTTING, make, write_pictures
 
 from metaf2n_tf.cli import OK
@@ -35,14 +38,14 @@ def test_a_published_set_needs_no_json(made):
     assert verify.check_set(made)[1] == "no .json beside it"
 
 
-@pytest.mark.parametrize("where", [0, 8, 12, 40, -1])
-def test_every_damaged_byte_is_found(made, where):
+@pytest.mark.parametrize(("where", "good"), [(0, 1), (8, 1), (12, 1), (40, 1), (-1, 0)])
+def test_every_damaged_byte_is_found(made, where, good):
     shard = made.with_name("set-00001-of-00002.tfrecord")
     content = bytearray(shard.read_bytes())
     record = len(content) // json.loads(made.with_suffix(".json").read_text())["shards"][1]["records"]
     content[record + where] ^= 1  # of the second record, or the last byte of the first
     shard.write_bytes(content)
-    with pytest.raises(UserError, match="set-00001-of-00002.tfrecord: damaged after"):
+    with pytest.raises(UserError, match=f"set-00001-of-00002.tfrecord: damaged after {good} good"):
         verify.check_set(made)
 
 
@@ -61,6 +64,28 @@ def test_a_set_that_is_not_what_its_json_says(made):
         verify.check_set(made)
     say(shards=[first, second | {"sha256": "0" * 64}])
     with pytest.raises(UserError, match="its sha256 is not the one of its .json"):
+        verify.check_set(made)
+
+
+def test_a_missing_file_and_compressed_ones_are_named(made):
+    shards = [made.with_name(f"set-0000{index}-of-00002.tfrecord") for index in range(2)]
+    whole = [shard.read_bytes() for shard in shards]
+    shards[1].unlink()
+    with pytest.raises(UserError, match="set-00001-of-00002.tfrecord is missing"):
+        verify.check_set(made)
+    for shard in shards:
+        shard.unlink(missing_ok=True)
+    made.write_bytes(b"".join(whole))  # all records, but not in the files that the .json names
+    with pytest.raises(UserError, match="set-00000-of-00002.tfrecord: is not there, but its .json names it"):
+        verify.check_set(made)
+    made.with_suffix(".json").unlink()
+    for name, compress in (("gzip", gzip.compress), ("zlib", zlib.compress)):
+        made.write_bytes(compress(b"".join(whole)))
+        with pytest.raises(UserError, match=f"set.tfrecord: compressed with {name}"):
+            verify.check_set(made)
+    with tf.io.TFRecordWriter(str(made), tf.io.TFRecordOptions("GZIP")) as writer:
+        writer.write(whole[0])
+    with pytest.raises(UserError, match="set.tfrecord: compressed with gzip"):
         verify.check_set(made)
 
 

@@ -136,3 +136,8 @@ def test_point_mask_of_another_size():
     assert mask.shape == (256, 256, 1)
     assert mask.sum() == 36
     assert mask[247:253, 247:253].all()
+    wide = point_mask(landmarks, (256, 320))
+    np.testing.assert_array_equal(wide[20:, :256], mask[20:])
+    assert wide.shape == (256, 320, 1)
+    assert wide[6:12, 251:258].all()  # the point that is too close to the border of the smaller one
+    assert point_mask(landmarks, (320, 256)).shape == (320, 256, 1)

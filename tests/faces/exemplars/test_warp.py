@@ -81,6 +81,18 @@ def test_an_affine_transform_of_the_landmarks_is_one_of_the_picture():
     np.testing.assert_allclose(to_pixels(mls_grid(lq, lq @ matrix.T + shift)), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(480, 512), (512, 400)])
+def test_pictures_need_not_be_square(size):
+    lq = np.random.default_rng(0).uniform(100, 380, (68, 2))
+    matrix, shift = np.array([[0.9, 0.2], [-0.1, 1.1]]), np.array([-40.3, 22.7])
+    height, width = (side // 4 for side in size)
+    positions = np.indices((height, width)).transpose(1, 2, 0)[..., ::-1] @ matrix.T + shift / 4
+    expected = np.where((positions < 0) | (positions > [width - 1, height - 1]), 0, positions)
+    grid = mls_grid(lq, lq @ matrix.T + shift, size)
+    half = np.array([width, height]) / 2
+    np.testing.assert_allclose(grid * half + half, expected, rtol=0, atol=2e-5)
+
+
 def test_equal_landmarks_move_nothing():
     """On the last row and column rounding decides whether a coordinate has left the features, as published."""
     positions = to_pixels(mls_grid(draw(0), draw(0), SIZE))[:-1, :-1]
