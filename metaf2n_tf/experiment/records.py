@@ -8,11 +8,12 @@ from metaf2n_tf.data import files
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.settings import Setting
+from metaf2n_tf.upscale.steps import Steps
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
 _TYPES = {
     "photo": str,
-    "steps": int,
+    "steps": int | str,
     "inputs": list,
     "picture": int | None,
     "faces": int,
@@ -24,14 +25,14 @@ _TYPES = {
     "failed": dict,
 }
 
-Key = tuple[str, Setting, int]  # photo, setting, steps
+Key = tuple[str, Setting, Steps]  # photo, setting, steps
 
 
 def _parse(line: str) -> tuple[Key, dict] | None:
     """A line's key and record; None where it is no record."""
     try:
         record = json.loads(line)
-        setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+        setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__ if name in record})
         if all(isinstance(record[name], kind) for name, kind in _TYPES.items()):
             return (record["photo"], setting, record["steps"]), record
     except (ValueError, KeyError, TypeError):
@@ -41,7 +42,7 @@ def _parse(line: str) -> tuple[Key, dict] | None:
 
 def _order(key: Key) -> tuple:
     photo, setting, steps = key
-    return photo, isinstance(setting.task_lr, str), astuple(setting), steps
+    return photo, isinstance(setting.task_lr, str), astuple(setting), isinstance(steps, str), steps
 
 
 class Records:
@@ -55,16 +56,17 @@ class Records:
             lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
             self._records.update(filter(None, map(_parse, lines)))
 
-    def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
+    def get(self, photo: str, setting: Setting, steps: Steps) -> dict | None:
         """One record, or None."""
         return self._records.get((photo, setting, steps))
 
-    def put(self, photo: str, setting: Setting, steps: int, values: dict) -> None:
+    def put(self, photo: str, setting: Setting, steps: Steps, values: dict) -> None:
         """Add or replace one.
 
         Args:
           values: inputs (checksums of what was measured), picture (that of the result, None if it is not kept), faces,
-            patches, adapted, losses, mean_weight, metrics (`{name: value}`) and failed (`{name: reason}`).
+            patches, adapted, steps_used, losses, held_out_losses, mean_weight, metrics (`{name: value}`) and failed
+            (`{name: reason}`).
         """
         record = {"photo": photo, **asdict(setting), "steps": steps, **values}
         self._records[photo, setting, steps] = plain(record)
