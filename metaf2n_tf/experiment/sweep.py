@@ -240,7 +240,7 @@ class _OnePhoto:
         )
         diverged = []
         for steps, used, params in adaptation.results(list(asked)):
-            if not auto and used < steps:
+            if not auto and adaptation.diverged(steps):
                 diverged.append(steps)
             for setting in [setting for setting in wanted if steps in wanted[setting]]:
                 weights = adaptation.at_strength(params, setting.strength)
@@ -259,7 +259,7 @@ class _OnePhoto:
                         "faces": len(self._pairs),
                         "patches": adaptation.patches,
                         "adapted": weights is not experiment.model.unadapted,
-                        "steps_used": used if adaptation.patches else 0,
+                        "steps_used": used,
                         "losses": adaptation.losses[:upto],
                         "held_out_losses": adaptation.held_out_losses[:upto],
                         "mean_weight": adaptation.mean_weight,

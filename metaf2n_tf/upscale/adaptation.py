@@ -104,7 +104,7 @@ class Adaptation:
             yield asked[0], *self.best(most_steps(asked))
             return
         for steps, params in self.trajectory(asked):
-            yield steps, 0 if self.diverged(steps) else steps, params
+            yield steps, 0 if not self.patches or self.diverged(steps) else steps, params
 
     def at_strength(self, params: sr.Params, strength: float) -> sr.Params:
         """theta_0 + strength (theta' - theta_0), theta' being `params`; the weights themselves at 0 and 1."""

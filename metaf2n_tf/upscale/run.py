@@ -202,7 +202,7 @@ class Session:
             "size": list(photo.size),
             "faces": len(pairs),
             "patches": adaptation.patches,
-            "adapted": adaptation.patches > 0 and options.adapts and max(used.values()) > 0,
+            "adapted": options.adapts and max(used.values()) > 0,
             "steps_used": used,
             "losses": _numbers(adaptation.losses),
             "held_out_losses": _numbers(adaptation.held_out_losses),

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import recipe
 import srvgg_weights
-from conftest import make_tiny_sr
 from PIL import Image
 
 from metaf2n_tf.data import images
@@ -29,7 +28,7 @@ OPTIONS = run.Options(
     patch_num_per_img=8,
     fine_tune_num=[1],
     strength=[1.0],
-    task_lr=1e-2,
+    task_lr=2e-2,
     seed=0,
     tile=256,
     tile_pad=None,
@@ -45,10 +44,12 @@ OPTIONS = run.Options(
 )
 
 
-def write_face(name, seed, size=(24, 20)):
-    hq = images.to_levels(recipe.image((4 * size[0], 4 * size[1], 3), seed))
-    pair = {folder.LQ: {0: cv2.resize(hq, size[::-1], interpolation=cv2.INTER_AREA)}, folder.HQ: {0: hq}}
-    folder.write_pictures(Path("faces"), Path(name), pair)
+def write_face(name, seed, index=0):
+    hq = images.to_levels(recipe.image((96, 80, 3), seed))
+    lq = cv2.resize(hq, (20, 24), interpolation=cv2.INTER_AREA)
+    pairs = {**dict(enumerate(folder.read_pairs(Path("faces"), Path(name)))), index: (lq, hq)}
+    sides = zip((folder.LQ, folder.HQ), zip(*pairs.values(), strict=True), strict=True)
+    folder.write_pictures(Path("faces"), Path(name), {side: dict(enumerate(faces)) for side, faces in sides})
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def place(tmp_path, monkeypatch):
     for seed, name in enumerate(["a.png", "none.png"]):
         Image.fromarray(images.to_levels(recipe.image((24, 20, 3), seed))).save(Path("LQ", name))
     write_face("a.png", 2)
-    npz.write_npz(Path("model.npz"), make_tiny_sr())
+    npz.write_npz(Path("model.npz"), srvgg_weights.make_tiny())
     return tmp_path
 
 
@@ -80,59 +81,66 @@ def result(*parts):
     return Path("out", *parts).read_bytes()
 
 
-def swap_photo():
-    shutil.copy("LQ/none.png", "LQ/a.png")
-
-
-def swap_weights():
-    npz.write_npz(Path("model.npz"), make_tiny_sr(6))
-
-
 CHANGES = {
-    "another photo": (swap_photo, {}, "inputs"),
-    "another face": (lambda: write_face("a.png", 5), {}, "inputs"),
-    "other weights of that name": (swap_weights, {}, "weights"),
-    "a result that was cut": (lambda: Path("out/a.png").write_bytes(result("a.png")[:50]), {}, "results"),
-    "patch_size": (None, {"patch_size": 40}, "patch_size"),
-    "patch_num_per_img": (None, {"patch_num_per_img": 4}, "patch_num_per_img"),
-    "fine_tune_num": (None, {"fine_tune_num": [2]}, "fine_tune_num"),
-    "auto": (None, {"fine_tune_num": ["auto:2"]}, "fine_tune_num"),
-    "strength": (None, {"strength": [0.5]}, "strength"),
-    "the default task_lr instead of one's own": (None, {"task_lr": None}, "task_lr"),
-    "seed": (None, {"seed": 1}, "seed"),
-    "tile": (None, {"tile": 32}, "tile"),
-    "tile_pad": (None, {"tile_pad": 3}, "tile_pad"),
-    "precision": (None, {"precision": "bfloat16"}, "precision"),
-    "blend": (None, {"blend": "other.npz:0.5"}, "weights"),
+    "nothing": (None, {}, []),
+    "another photo": (lambda: shutil.copy("LQ/none.png", "LQ/a.png"), {}, ["inputs"]),
+    "another face": (lambda: write_face("a.png", 5), {}, ["inputs"]),
+    "a further face": (lambda: write_face("a.png", 5, index=1), {}, ["inputs"]),
+    "other weights of that name": (lambda: shutil.copy("other.npz", "model.npz"), {}, ["weights"]),
+    "a result that was cut": (lambda: Path("out/a.png").write_bytes(result("a.png")[:50]), {}, ["results"]),
+    "a result that is gone": (lambda: Path("out/a.png").unlink(), {}, ["results"]),
+    "patch_size": (None, {"patch_size": 40}, ["patch_size"]),
+    "patch_num_per_img": (None, {"patch_num_per_img": 4}, ["patch_num_per_img"]),
+    "fine_tune_num": (None, {"fine_tune_num": [2]}, ["fine_tune_num"]),
+    "auto": (None, {"fine_tune_num": ["auto:2"]}, ["fine_tune_num"]),
+    "strength": (None, {"strength": [0.5]}, ["strength"]),
+    "the default task_lr instead of one's own": (None, {"task_lr": None}, ["task_lr"]),
+    "seed": (None, {"seed": 1}, ["seed"]),
+    "tile": (None, {"tile": 32}, ["tile"]),
+    "tile_pad": (None, {"tile_pad": 3}, ["tile_pad"]),
+    "precision": (None, {"precision": "bfloat16"}, ["precision"]),
+    "blend": (None, {"blend": "other.npz:0.5"}, ["weights"]),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_photo_is_made_anew_when_anything_that_decides_its_result_has_changed(go, change):
-    how, options, named = CHANGES[change]
-    npz.write_npz(Path("other.npz"), make_tiny_sr(7))
+def test_everything_that_decides_a_result_is_compared_with_its_record(go, tmp_path, monkeypatch):
+    npz.write_npz(Path("other.npz"), srvgg_weights.make_tiny(seed=7))
     go()
-    if how:
-        how()
-    log = go(**options)
-    assert f"these are not those of their records: {named}\n" in log
-    assert ("1 photos have their results already" in log) == (named in ("inputs", "results"))
-    # As if nothing had been there, and then it is done.
-    found, kept = result("a.png"), records()["a.png"]
-    assert "2 photos have their results already" in go(**options)
-    go(output_dir=Path("fresh"), **options)
-    assert Path("fresh/a.png").read_bytes() == found
-    assert kept["results"].keys() == {"a.png"}
+    record = records()["a.png"]
+    for number, (what, (how, options, expected)) in enumerate(CHANGES.items()):
+        copy = tmp_path.with_name(f"{tmp_path.name}-{number}")
+        shutil.copytree(tmp_path, copy)
+        monkeypatch.chdir(copy)
+        if how:
+            how()
+        session = run.Session(dataclasses.replace(OPTIONS, **options), "CPU", None)
+        assert session.changes(Path("a.png"), record) == expected, what
+
+
+def test_what_has_changed_is_made_anew_as_if_nothing_had_been_there(go):
+    go()
+    write_face("a.png", 5)
+    log = go()
+    assert "1 photos have their results already" in log
+    assert "1 photos are made anew, as these are not those of their records: inputs\n" in log
+    go(output_dir=Path("fresh"))
+    assert result("a.png") == Path("fresh/a.png").read_bytes()
+    Path("out/a.png").write_bytes(result("a.png")[:50])
+    assert "not those of their records: results, seed\n" in go(seed=1)
+    go(output_dir=Path("fresh"), seed=1)
+    assert result("a.png") == Path("fresh/a.png").read_bytes()
+    assert "2 photos have their results already" in go(seed=1)
 
 
 def test_names_of_equal_content_do_not_count(go):
     """Nor do flags that decide no pixel."""
     go(task_lr=None)
+    assert (records()["none.png"]["steps_used"], records()["none.png"]["adapted"]) == ({"1": 0}, False)
     for name in ("LQ", "faces"):
         shutil.copytree(name, f"other_{name}")
     shutil.copy("model.npz", "same.npz")
     places = {"input_dir": Path("other_LQ"), "face_dir": Path("other_faces"), "model_dir": Path("same.npz")}
-    log = go(**places, task_lr=1e-3, tile_pad=40, recursive=True, ext=["png"])  # the defaults, by their values
+    log = go(**places, task_lr=1e-2, tile_pad=4, recursive=True, ext=["png"])  # the defaults, by their values
     assert "2 photos have their results already" in log
     assert "anew, as" not in log
 
@@ -172,7 +180,7 @@ def test_records_that_say_nothing(go):
 
 def test_every_number_of_steps_is_judged_by_itself(go):
     """The rate of the report that led here: a first step that ruins, and later ones that are not even numbers."""
-    log = go(task_lr=5.0, fine_tune_num=[0, 1, 3])
+    log = go(task_lr=50.0, fine_tune_num=[0, 1, 3])
     assert "a.png: the loss diverged (" in log
     assert "unadapted weights are used. Remedy: a lower --task_lr" in log
     record = records()["a.png"]
