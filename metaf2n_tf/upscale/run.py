@@ -276,23 +276,20 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
     Where a folder has no records at all, its results are those of another program: they stay, too.
     """
     options, done, changed, anew = session.options, set(), set(), 0
-    for name in names:
-        there = _results_there(options, name)
-        if options.overwrite:
-            continue
+    for name in [] if options.overwrite else names:
         if records is None:
-            if None not in there.values() and not session.reported:
+            if not session.reported and all(path.is_file() for path in _output_paths(options, name).values()):
                 done.add(name)
         elif record := records.get(name.as_posix()):
             try:
                 changes = session.changes(name, record)
             except OSError:  # said when the photo is processed
                 continue
-            if not changes:
-                done.add(name)
-            elif any(crc is not None for crc in there.values()):
+            if changes:
                 anew += 1
                 changed.update(changes)
+            else:
+                done.add(name)
     if done:
         cli.say(f"{len(done)} photos have their results already: skipped (--overwrite makes them anew)")
     if done and records is None:
