@@ -131,9 +131,9 @@ class Adaptation:
                 remarks.append(f"none of 1 to {most} steps lowers the held-out loss, so auto takes none")
         numbers = [steps for steps in used if not is_auto(steps)]
         if diverged := [steps for steps in numbers if self.diverged(steps)]:
-            losses = ", ".join(f"{self.losses[: steps + 1][-1]:.5f} after {steps}" for steps in diverged)
+            losses = ", ".join(f"{self.losses[: steps + 1][-1]:.4g} after {steps}" for steps in diverged)
             remarks.append(
-                f"the loss diverged ({self.losses[0]:.5f} before, {losses}), so there the unadapted weights are used. "
+                f"the loss diverged ({self.losses[0]:.4g} before, {losses}), so there the unadapted weights are used. "
                 "Remedy: a lower --task_lr"
             )
         kept = [steps for steps in numbers if steps not in diverged]
