@@ -28,7 +28,17 @@ flags.DEFINE_string(
 flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5.")
 flags.DEFINE_integer("patch_size", 64, "Side of the HQ face patches in pixels.")
 flags.DEFINE_integer("patch_num_per_img", 16, "Patches cut from each face.")
-flags.DEFINE_string("fine_tune_num", "1", "Fine-tuning steps; or several, like 0,1,5,10, one folder steps_N for each.")
+flags.DEFINE_string(
+    "fine_tune_num",
+    "1",
+    "Fine-tuning steps; several, like 0,1,5,10, one folder steps_N for each; or auto, or auto:N: of 0 to N (10) the "
+    "number with the lowest loss on patches kept out of the steps.",
+)
+flags.DEFINE_list(
+    "strength",
+    ["1"],
+    "Share of the adaptation's change of the weights, 0 to 1; or several, one folder strength_S for each.",
+)
 flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
 flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
 flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
@@ -48,7 +58,7 @@ cli.define_max_megapixels()
 def main(args: flags.FlagValues) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
-    from metaf2n_tf.upscale import run
+    from metaf2n_tf.upscale import run, steps
 
     face_dir = args.face_dir
     if face_dir is None and args.input_dir == PUBLISHED_INPUT and Path(PUBLISHED_FACES, "Face_LQ").is_dir():
@@ -60,7 +70,8 @@ def main(args: flags.FlagValues) -> int:
             output_dir=Path(args.output_dir),
             model_dir=None if args.model_dir is None else Path(args.model_dir),
             gt_dir=None if args.gt_dir is None else Path(args.gt_dir),
-            fine_tune_num=cli.parse_ints("fine_tune_num", args.fine_tune_num),
+            fine_tune_num=steps.parse_steps(args.fine_tune_num),
+            strength=cli.parse_floats("strength", args.strength),
             **{
                 name: args[name].value
                 for name in [

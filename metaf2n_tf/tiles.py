@@ -61,7 +61,10 @@ def areas(size: tuple[int, int], tile: int, pad: int, unit: int = 1) -> Iterator
 
 
 class SuperResolver:
-    """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call."""
+    """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call.
+
+    tile: LQ pixels that are asked for; used_tile: those of the last picture, fewer where memory did not suffice.
+    """
 
     def __init__(self, tile: int = DEFAULT_TILE, tile_pad: int | None = None, precision: str = "float32"):
         """See `split` for `tile` and `tile_pad`, None for the network's receptive field; `precision` is float32,
@@ -71,10 +74,11 @@ class SuperResolver:
         if tile_pad is not None and tile_pad < 0:
             raise UserError(f"--tile_pad {tile_pad}: cannot be negative")
         self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
+        self.used_tile = tile
         self._compiled = {}
 
     def _forward(self, params: sr.Params, window: np.ndarray, precision: str) -> np.ndarray:
-        key = precision, tuple(params)
+        key = precision, tuple((name, tuple(value.shape)) for name, value in params.items())
         if key not in self._compiled:
 
             def forward(params, images):
@@ -95,8 +99,20 @@ class SuperResolver:
             raise UserError("the network's output is not finite: these weights cannot be used on this photo")
         return out
 
+    def _in_tiles(self, params: sr.Params, rgb: np.ndarray, depth: int | None) -> np.ndarray:
+        height, width = rgb.shape[:2]
+        pad = sr.receptive_field(params) if self.tile_pad is None else self.tile_pad
+        dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
+        result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
+        for window, place, kept in areas((height, width), self.used_tile, pad, sr.unit(params)):
+            out = self._finite_forward(params, rgb[window])[kept]
+            result[place] = out if depth is None else to_levels(out, depth)
+        return result
+
     def __call__(self, params: sr.Params, rgb: np.ndarray, depth: int | None = None) -> np.ndarray:
         """Super-resolve a picture x4.
+
+        Every picture starts with the tiles that were asked for, so that what it gives does not depend on those before.
 
         Args:
           params: SR weights, float32.
@@ -109,20 +125,15 @@ class SuperResolver:
         Raises:
           UserError: the smallest tile does not fit into memory, or the output is not finite.
         """
-        height, width = rgb.shape[:2]
-        pad = sr.receptive_field(params) if self.tile_pad is None else self.tile_pad
-        unit = sr.unit(params)
-        dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
-        result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
-        try:
-            for window, place, kept in areas((height, width), self.tile, pad, unit):
-                out = self._finite_forward(params, rgb[window])[kept]
-                result[place] = out if depth is None else to_levels(out, depth)
-        except tf.errors.ResourceExhaustedError:
-            tile = (self.tile or max(height, width)) // 2
-            if tile < _SMALLEST_TILE:
-                raise UserError(f"out of memory even in tiles of {self.tile} pixels. Remedy: --gpu -1") from None
-            say(f"out of memory in tiles of {self.tile or 'the whole photo'}: trying --tile {tile}")
-            self.tile = tile
-            return self(params, rgb, depth)
-        return result
+        self.used_tile = self.tile
+        while True:
+            try:
+                return self._in_tiles(params, rgb, depth)
+            except tf.errors.ResourceExhaustedError:
+                smaller = (self.used_tile or max(rgb.shape[:2])) // 2
+                if smaller < _SMALLEST_TILE:
+                    raise UserError(
+                        f"out of memory even in tiles of {self.used_tile} pixels. Remedy: --gpu -1"
+                    ) from None
+                say(f"out of memory in tiles of {self.used_tile or 'the whole photo'}: trying --tile {smaller}")
+                self.used_tile = smaller

@@ -20,7 +20,12 @@ flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name. Left ou
 flags.DEFINE_string("output_dir", "./results/experiment", "Folder for tables, plot, measurements, pictures and report.")
 flags.DEFINE_string("model_dir", None, "Weights, as for test.py.")
 flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE.")
-flags.DEFINE_string("fine_tune_num", "0,1,2,5,10", "Numbers of steps; 0 is always among them.")
+flags.DEFINE_string(
+    "fine_tune_num",
+    "0,1,2,5,10",
+    "Numbers of steps, and auto or auto:N, as for test.py; 0 is always among them.",
+)
+flags.DEFINE_list("strength", ["1"], "Shares of the adaptation's change of the weights, 0 to 1, as for test.py.")
 flags.DEFINE_list("task_lr", [], "Learning rates, like 1e-3,1e-2. Default: the one that suits the weights.")
 flags.DEFINE_string("patch_size", "64", "Sides of the HQ face patches in pixels.")
 flags.DEFINE_string("patch_num_per_img", "16", "Numbers of patches cut from each face.")
@@ -44,9 +49,10 @@ def main(args: flags.FlagValues) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     from metaf2n_tf.experiment import sweep
+    from metaf2n_tf.upscale import steps
 
     paths = ["input_dir", "face_dir", "gt_dir", "output_dir", "model_dir"]
-    numbers = ["fine_tune_num", "patch_size", "patch_num_per_img", "seeds"]
+    numbers = ["patch_size", "patch_num_per_img", "seeds"]
     values = ["blend", "tile", "tile_pad", "precision", "detector", "restorer", "niqe", "save_pictures", "report"]
     values += ["recursive", "ext", "overwrite", "gpu"]
     return sweep.run(
@@ -54,7 +60,9 @@ def main(args: flags.FlagValues) -> int:
             **{name: None if args[name].value is None else Path(args[name].value) for name in paths},
             **{name: cli.parse_ints(name, args[name].value) for name in numbers},
             **{name: args[name].value for name in values},
+            fine_tune_num=steps.parse_steps(args.fine_tune_num),
             task_lr=cli.parse_floats("task_lr", args.task_lr),
+            strength=cli.parse_floats("strength", args.strength),
         )
     )
 

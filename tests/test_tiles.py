@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from metaf2n_tf import tiles
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.networks import rrdbnet
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,14 @@ def test_default_padding_is_enough_for_the_real_network(real_params, sample_lq):
     assert 10 * np.log10(255**2 / np.mean((whole - tiled) ** 2)) >= 50
 
 
+def test_networks_that_differ_in_width_alone_are_told_apart(tiny_sr):
+    photo, resolver = recipe.image((20, 24, 3), 8), tiles.SuperResolver()
+    wide = recipe.weights(rrdbnet.variable_shapes(2, 12, 4), 5, "tf", 0.6)
+    assert list(wide) == list(tiny_sr)
+    for params in (tiny_sr, wide):
+        np.testing.assert_array_equal(resolver(params, photo), tiles.SuperResolver()(params, photo))
+
+
 class Failing(tiles.SuperResolver):
     """Runs out of memory on windows of more than `limit` pixels."""
 
@@ -69,8 +78,11 @@ def test_out_of_memory_is_retried_in_smaller_tiles(tiny_sr, capsys):
     resolver = Failing(tile=0, tile_pad=4)
     tiled = resolver(tiny_sr, photo)
     assert tiled.shape == (360, 200, 3)
-    assert resolver.tile == 45
+    assert resolver.used_tile == 45
     assert "trying --tile 45" in capsys.readouterr().err
+    small = photo[:40]  # the next one fits, and is made as if it were the first
+    np.testing.assert_array_equal(resolver(tiny_sr, small), tiles.SuperResolver(tile=0)(tiny_sr, small))
+    assert resolver.used_tile == 0
     Failing.limit = 100
     with pytest.raises(UserError, match="out of memory even in tiles of"):
         resolver(tiny_sr, photo)

@@ -12,6 +12,7 @@ from metaf2n_tf.metrics.measure import METRICS
 from metaf2n_tf.metrics.table import format_value, to_csv, to_json
 from metaf2n_tf.report import page
 from metaf2n_tf.upscale.showing import READING
+from metaf2n_tf.upscale.steps import is_auto
 
 CSV, JSON, PLOT, REPORT = "experiment.csv", "experiment.json", "experiment.png", "report.html"
 _COLUMNS = ["photo", *Setting.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
@@ -22,9 +23,9 @@ def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> byte
     metrics = [name for name in METRICS if any(name in record["metrics"] for record in found)]
     rows = []
     for record in found:
-        reached = len(record["losses"]) == record["steps"] + 1
-        loss = {"loss": record["losses"][-1]} if reached else {}
-        rows.append({name: record[name] for name in _COLUMNS} | loss | record["metrics"])
+        steps = record.get("steps_used") if is_auto(record["steps"]) else record["steps"]
+        loss = {"loss": record["losses"][steps]} if len(record["losses"]) > steps else {}
+        rows.append({name: record.get(name) for name in _COLUMNS} | loss | record["metrics"])
     return to_csv([*_COLUMNS, "loss", *metrics], rows)
 
 

@@ -24,16 +24,23 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str], steps: list[int]) -> None:
+def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str], sweep: Sweep) -> None:
+    numbers, count = sweep.numbers, len(sweep.numbers)
+    autos = sweep.steps[count:]  # to the right of all numbers, as points of their own
+    places = np.array([*numbers, *(1.15 * numbers[-1] + 0.5 for _ in autos)])
     for index, (curve, name) in enumerate(zip(curves, names, strict=True)):
         change, seeds = _finite(curve.change), _finite(curve.seed_changes)
         mean, colour = change.mean(axis=0), f"C{index % 10}"
         if len(change) > 1 and len(curves) <= _MOST_BANDS:
             spread = change.std(axis=0, ddof=1)
-            panel.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
+            low, high = (mean + sign * spread for sign in (-1, 1))
+            panel.fill_between(numbers, low[:count], high[:count], color=colour, alpha=0.12, linewidth=0)
         bars = np.abs(np.stack([mean - seeds.min(axis=0), seeds.max(axis=0) - mean]))
         style = {"linestyle": _DASHES[index // 10 % len(_DASHES)], "marker": "o", "markersize": 4, "capsize": 3}
-        panel.errorbar(steps, mean, bars, color=colour, label=name or None, **style)
+        line, alone = slice(count), slice(count, None)
+        panel.errorbar(places[line], mean[line], bars[:, line], color=colour, label=name or None, **style)
+        if autos:
+            panel.errorbar(places[alone], mean[alone], bars[:, alone], color=colour, **style | {"linestyle": "none"})
     panel.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     unadapted = f"{curves[0].mean[0]:.{METRICS[metric].digits}f}"
     panel.set_title(f"{metric}, {METRICS[metric].better} is better\nunadapted {unadapted}", fontsize=9)
@@ -41,6 +48,8 @@ def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str],
     panel.set_ylabel("change from unadapted", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if autos:
+        panel.set_xticks(places, [*numbers, *("auto" for _ in autos)])
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -60,7 +69,7 @@ def draw(sweep: Sweep, curves: dict[str, list[Curve]]) -> bytes:
     for panel in panels[len(curves) :]:
         panel.set_axis_off()
     for panel, (metric, of_metric) in zip(panels, curves.items(), strict=False):
-        _draw_panel(panel, metric, of_metric, names, list(sweep.steps))
+        _draw_panel(panel, metric, of_metric, names, sweep)
     photos = max(len(curve.values) for of_metric in curves.values() for curve in of_metric)
     bands = "" if len(names) > _MOST_BANDS else " Bands: standard deviation over photos."
     figure.suptitle(f"photos: {photos}, seeds: {len(sweep.seeds)}.{bands} Bars: lowest to highest seed.", fontsize=9)

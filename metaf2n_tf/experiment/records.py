@@ -8,6 +8,7 @@ from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.settings import Setting
+from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import LEARNED
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
@@ -17,7 +18,10 @@ _RECORD = {
     "patch_size": int,
     "patch_num_per_img": int,
     "seed": int,
-    "steps": int,
+    "strength?": float,  # records of earlier versions have none of these three
+    "steps_used?": int,
+    "held_out_losses?": [NUMBER],
+    "steps": (int, str),
     "inputs": [(int, None)],
     "picture": (int, None),
     "faces": int,
@@ -29,12 +33,12 @@ _RECORD = {
     "failed": {str: str},
 }
 
-Key = tuple[str, Setting, int]  # photo, setting, steps
+Key = tuple[str, Setting, Steps]  # photo, setting, steps
 
 
 def _order(key: Key) -> tuple:
     photo, setting, steps = key
-    return photo, isinstance(setting.task_lr, str), astuple(setting), steps
+    return photo, isinstance(setting.task_lr, str), astuple(setting), isinstance(steps, str), steps
 
 
 class Records:
@@ -46,19 +50,20 @@ class Records:
         self._records: dict[Key, dict] = {}
         if self._path.is_file():
             for record in strict_json.fitting_lines(self._path, _RECORD):
-                setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__})
+                setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__ if name in record})
                 self._records[record["photo"], setting, record["steps"]] = record
 
-    def get(self, photo: str, setting: Setting, steps: int) -> dict | None:
+    def get(self, photo: str, setting: Setting, steps: Steps) -> dict | None:
         """One record, or None."""
         return self._records.get((photo, setting, steps))
 
-    def put(self, photo: str, setting: Setting, steps: int, values: dict) -> None:
+    def put(self, photo: str, setting: Setting, steps: Steps, values: dict) -> None:
         """Add or replace one.
 
         Args:
           values: inputs (checksums of what was measured), picture (that of the result, None if it is not kept), faces,
-            patches, adapted, losses, mean_weight, metrics (`{name: value}`) and failed (`{name: reason}`).
+            patches, adapted, steps_used, losses, held_out_losses, mean_weight, metrics (`{name: value}`) and failed
+            (`{name: reason}`).
         """
         record = {"photo": photo, **asdict(setting), "steps": steps, **values}
         self._records[photo, setting, steps] = plain(record)

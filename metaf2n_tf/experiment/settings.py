@@ -1,56 +1,74 @@
 """What is varied: the settings of one adaptation, and the table of all that an experiment tries."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from metaf2n_tf.upscale.showing import step_label
+from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
 
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """One inner loop; any number of steps of it are measured on its way."""
+    """One inner loop and the strength of its change; any number of steps of it are measured on its way."""
 
     task_lr: float | str  # or "learned", by the weights
     patch_size: int
     patch_num_per_img: int
     seed: int
+    strength: float = 1.0
+
+    @property
+    def inner_loop(self) -> "Setting":
+        """What all strengths have in common."""
+        return dataclasses.replace(self, strength=1.0)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Every combination of the values given; `steps` are in rising order and start with 0, the unadapted network."""
+    """Every combination of the values given; `steps` are in rising order and start with 0, the unadapted network.
+
+    `auto`, if it is among them, comes last.
+    """
 
     task_lr: Sequence[float | str]
     patch_size: Sequence[int]
     patch_num_per_img: Sequence[int]
     seeds: Sequence[int]
-    steps: Sequence[int]
+    steps: Sequence[Steps]
+    strength: Sequence[float] = (1.0,)
 
     @property
     def settings(self) -> list[Setting]:
         """All inner loops, those of one setting with their seeds side by side."""
-        axes = self.task_lr, self.patch_size, self.patch_num_per_img, self.seeds
-        return [Setting(*values) for values in itertools.product(*axes)]
+        axes = self.task_lr, self.patch_size, self.patch_num_per_img, self.strength, self.seeds
+        return [Setting(*values, seed, strength) for *values, strength, seed in itertools.product(*axes)]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The steps without `auto`."""
+        return [steps for steps in self.steps if not is_auto(steps)]
 
     def label(self, setting: Setting, with_seed: bool = False) -> str:
         """The setting by what varies in this sweep, like "task_lr 0.001, patch_size 64"; "" where nothing does."""
-        varied = {"task_lr": self.task_lr, "patch_size": self.patch_size, "patch_num_per_img": self.patch_num_per_img}
+        varied = {name: getattr(self, name) for name in ("task_lr", "patch_size", "patch_num_per_img", "strength")}
         if with_seed:
-            varied["seed"] = self.seeds
+            varied = varied | {"seed": self.seeds}
         values = asdict(setting)
         return ", ".join(f"{name} {values[name]}" for name, given in varied.items() if len(given) > 1)
 
-    def label_after(self, setting: Setting, steps: int) -> str:
+    def label_after(self, setting: Setting, steps: Steps) -> str:
         """What the result after so many steps is called, like "3 steps, task_lr 0.001"."""
         return ", ".join(filter(None, [step_label(steps), self.label(setting) if steps else ""]))
 
 
-def picture_path(output_dir: Path, name: Path, setting: Setting, steps: int) -> Path:
-    """Where a result is kept: the unadapted one once, the others by setting and steps."""
+def picture_path(output_dir: Path, name: Path, setting: Setting, steps: Steps) -> Path:
+    """Where a result is kept: the unadapted one once, the others by setting (strength 1 goes without saying) and
+    steps."""
     folder = "unadapted"
     if steps:
-        parts = [f"{key}_{value}" for key, value in asdict(setting).items()]
-        folder = Path("-".join(parts), f"steps_{steps}")
+        values = {name: value for name, value in asdict(setting).items() if (name, value) != ("strength", 1)}
+        parts = [f"{name}_{value}" for name, value in values.items()]
+        folder = Path("-".join(parts), f"steps_{steps}".replace(":", "_"))
     return output_dir / "pictures" / folder / name.with_suffix(".png")

@@ -70,6 +70,7 @@ def rows(sweep: Sweep, found: dict[str, list[Curve]]) -> list[dict]:
                 "task_lr": setting.task_lr,
                 "patch_size": setting.patch_size,
                 "patch_num_per_img": setting.patch_num_per_img,
+                "strength": setting.strength,
                 "steps": steps,
                 "metrics": {},
             }
@@ -103,7 +104,7 @@ def _rank(values: dict) -> float:
 
 def row_label(row: dict, sweep: Sweep) -> str:
     """What a row of `rows` is called."""
-    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0])
+    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0], row["strength"])
     return sweep.label_after(setting, row["steps"])
 
 

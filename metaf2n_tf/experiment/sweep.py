@@ -5,12 +5,12 @@ import glob
 import json
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf import __version__, cli, runtime
+from metaf2n_tf import cli, runtime
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment import outputs
@@ -23,47 +23,53 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import parts
 from metaf2n_tf.upscale import showing
+from metaf2n_tf.upscale.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
 from metaf2n_tf.weights.load import LEARNED, choose_weights
 
 
 @dataclass(frozen=True)
 class Options:
-    """The flags of `scripts/fine_tune_experiment.py`; `task_lr` empty is the weights' default."""
+    """The flags of `scripts/fine_tune_experiment.py`; `task_lr` empty is the weights' default.
 
-    input_dir: Path
-    face_dir: Path | None
-    gt_dir: Path | None
-    output_dir: Path
-    model_dir: Path | None
-    blend: str | None
-    fine_tune_num: list[int]
-    task_lr: list[float]
-    patch_size: list[int]
-    patch_num_per_img: list[int]
-    seeds: list[int]
+    Those without a role in their metadata decide the pixels of all that is measured.
+    """
+
+    input_dir: Path = field(metadata=APART)
+    face_dir: Path | None = field(metadata=BY_CONTENT)
+    gt_dir: Path | None = field(metadata=APART)
+    output_dir: Path = field(metadata=APART)
+    model_dir: Path | None = field(metadata=BY_CONTENT)
+    blend: str | None = field(metadata=BY_CONTENT)
+    fine_tune_num: list[Steps] = field(metadata=VARIED)
+    strength: list[float] = field(metadata=VARIED)
+    task_lr: list[float] = field(metadata=VARIED)
+    patch_size: list[int] = field(metadata=VARIED)
+    patch_num_per_img: list[int] = field(metadata=VARIED)
+    seeds: list[int] = field(metadata=VARIED)
     tile: int
     tile_pad: int | None
     precision: str
     detector: str | None
     restorer: str | None
-    niqe: str
-    save_pictures: bool
-    report: bool
-    recursive: bool
-    ext: list[str]
-    overwrite: bool
-    gpu: str | None
+    niqe: str = field(metadata=APART)
+    save_pictures: bool = field(metadata=APART)
+    report: bool = field(metadata=APART)
+    recursive: bool = field(metadata=APART)
+    ext: list[str] = field(metadata=APART)
+    overwrite: bool = field(metadata=APART)
+    gpu: str | None = field(metadata=APART)
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
         for patch_size in self.patch_size:
             check_patches(patch_size, min(self.patch_num_per_img))
-        if not all(rate > 0 for rate in self.task_lr):
-            raise UserError(f"--task_lr {min(self.task_lr):g}: a positive number")
-        if max(self.fine_tune_num) < 1:
+        check_task_lr(self.task_lr)
+        check_strength(self.strength)
+        if most_steps(self.fine_tune_num) < 1:
             raise UserError("--fine_tune_num 0: nothing to compare; 0, the unadapted network, is always measured too")
         folder.check_face_dir(self.face_dir)
 
@@ -71,7 +77,7 @@ class Options:
 class Experiment:
     """What one run builds once, and the measurements so far."""
 
-    def __init__(self, options: Options, records: Records, num_photos: int):
+    def __init__(self, options: Options, records: Records):
         self.options, self.records = options, records
         device = runtime.select_device(options.gpu)
         self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
@@ -87,29 +93,21 @@ class Experiment:
             tile_pad=options.tile_pad,
             blend=options.blend,
             precision=options.precision,
-            xla=runtime.xla_pays(device, num_photos * max(options.fine_tune_num)),
+            xla=runtime.xla_pays(device),
         )
         self.sweep = Sweep(
             options.task_lr or [self.model.weights.task_lr_on_record],
             options.patch_size,
             options.patch_num_per_img,
             options.seeds,
-            sorted({0, *options.fine_tune_num}),
+            sorted({0, *options.fine_tune_num}, key=lambda steps: (is_auto(steps), steps)),
+            options.strength,
         )
         cli.say(f"weights: {self.model.weights}{why}")
         axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
         cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
-        self.made_with = {
-            "detector": self.faces.settings["detector"],
-            "restorer": self.faces.settings["restorer"],
-            "weights": self.model.weights.identity,
-            "tile": options.tile,
-            "tile_pad": self.model.tile_pad,
-            "precision": options.precision,
-            "device": device,
-            "version": __version__,
-        }
+        self.made_with = settings_of(options, self.model, self.faces, device)
 
     @property
     def keeps_pictures(self) -> bool:
@@ -118,11 +116,10 @@ class Experiment:
 
     def inputs(self, name: Path) -> list[int | None]:
         """Checksums of a photo, its ground truth and its faces, where these come from files."""
-        faces = folder.face_files(self.options.face_dir, name) if self.options.face_dir else []
         gt = self.gts.crc32(name) if self.gts else None
-        return [files.crc32_of(self.options.input_dir / name), gt, *map(files.crc32_of, faces)]
+        return [files.crc32_of(self.options.input_dir / name), gt, *self.faces.inputs(name)]
 
-    def _is_measured(self, name: Path, inputs: list[int | None], setting: Setting, steps: int) -> bool:
+    def _is_measured(self, name: Path, inputs: list[int | None], setting: Setting, steps: Steps) -> bool:
         record = self.records.get(name.as_posix(), setting, steps)
         if record is None or record["inputs"] != inputs:
             return False
@@ -142,7 +139,7 @@ class Experiment:
         crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
         return self.options.output_dir / "report_parts" / name.with_name(f"{self._part_stem(name)}.{crc:08x}.json")
 
-    def missing(self, name: Path) -> dict[Setting, list[int]]:
+    def missing(self, name: Path) -> dict[Setting, list[Steps]]:
         """The settings, and the numbers of steps of each, that are still to be measured on a photo.
 
         Everything of one that cannot be read.
@@ -161,7 +158,7 @@ class Experiment:
         """Whether a measured photo's part of the report is there, if one is asked for."""
         return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path, missing: dict[Setting, list[int]]) -> dict:
+    def process(self, name: Path, missing: dict[Setting, list[Steps]]) -> dict:
         """Measure what is missing of one photo. Returns what the progress bar shows.
 
         Raises:
@@ -173,8 +170,10 @@ class Experiment:
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
         one_photo = _OnePhoto(self, name, photo, gt, pairs, self.inputs(name))
-        for setting, steps in missing.items():
-            one_photo.measure(setting, steps)
+        for loop in dict.fromkeys(setting.inner_loop for setting in missing):
+            wanted = {setting: steps for setting, steps in missing.items() if setting.inner_loop == loop}
+            for auto in (False, True):
+                one_photo.measure(loop, auto, wanted)
             self.records.save()
         if self.options.report:
             path = self._part_path(name)
@@ -231,39 +230,53 @@ class _OnePhoto:
             self._unadapted = result
         return result
 
-    def measure(self, setting: Setting, steps: list[int]) -> None:
-        """One inner loop, up to the largest of `steps`."""
+    def measure(self, loop: Setting, auto: bool, wanted: dict[Setting, list[Steps]]) -> None:
+        """One inner loop, up to the largest number of steps that any strength of it wants, or for those that `auto`
+        chooses."""
+        asked = {steps for of_one in wanted.values() for steps in of_one if is_auto(steps) == auto}
+        if not asked:
+            return
         experiment, name = self._experiment, self._name
         adaptation = experiment.model.adapt(
             self._pairs,
-            task_lr=None if setting.task_lr == LEARNED else setting.task_lr,
-            patch_size=setting.patch_size,
-            patch_num_per_img=setting.patch_num_per_img,
-            seed=[setting.seed, zlib.crc32(os.fsencode(name))],
+            task_lr=None if loop.task_lr == LEARNED else loop.task_lr,
+            patch_size=loop.patch_size,
+            patch_num_per_img=loop.patch_num_per_img,
+            seed=[loop.seed, zlib.crc32(os.fsencode(name))],
+            auto=auto,
         )
-        for number, params in adaptation.trajectory(steps):
-            png, values = self._result(params)
-            path = picture_path(experiment.options.output_dir, name, setting, number)
-            if png is not None:
-                files.make_folder(path.parent)
-                files.write_bytes(path, png)
-            experiment.records.put(
-                name.as_posix(),
-                setting,
-                number,
-                {
-                    "inputs": self._inputs,
-                    "faces": len(self._pairs),
-                    "patches": adaptation.patches,
-                    "adapted": number > 0 and params is not experiment.model.unadapted,
-                    "losses": adaptation.losses[: number + 1],
-                    "mean_weight": adaptation.mean_weight,
-                    **values,
-                },
-            )
-        if not adaptation.finite:
-            label = f"task_lr {setting.task_lr}, seed {setting.seed}"
-            cli.say(f"{name}: the loss became non-finite with {label}; the unadapted picture counts from there on")
+        diverged = []
+        for steps, used, params in adaptation.results(list(asked)):
+            if not auto and adaptation.diverged(steps):
+                diverged.append(steps)
+            for setting in [setting for setting in wanted if steps in wanted[setting]]:
+                weights = adaptation.at_strength(params, setting.strength)
+                png, values = self._result(weights)
+                path = picture_path(experiment.options.output_dir, name, setting, steps)
+                if png is not None:
+                    files.make_folder(path.parent)
+                    files.write_bytes(path, png)
+                upto = None if auto else steps + 1
+                experiment.records.put(
+                    name.as_posix(),
+                    setting,
+                    steps,
+                    {
+                        "inputs": self._inputs,
+                        "faces": len(self._pairs),
+                        "patches": adaptation.patches,
+                        "adapted": weights is not experiment.model.unadapted,
+                        "steps_used": used,
+                        "losses": adaptation.losses[:upto],
+                        "held_out_losses": adaptation.held_out_losses[:upto],
+                        "mean_weight": adaptation.mean_weight,
+                        **values,
+                    },
+                )
+        if diverged:
+            label = f"task_lr {loop.task_lr}, seed {loop.seed}"
+            after = ", ".join(map(str, sorted(diverged)))
+            cli.say(f"{name}: the loss diverged with {label}; the unadapted picture counts after these steps: {after}")
 
     def part(self) -> bytes:
         """The report's part: the pictures of the first seed, the faces, and the losses of every inner loop."""
@@ -273,7 +286,7 @@ class _OnePhoto:
         losses = []
         for setting in sweep.settings:
             records = [experiment.records.get(name.as_posix(), setting, steps) for steps in sweep.steps]
-            if values := [float(loss) for loss in records[-1]["losses"]]:
+            if values := [float(loss) for loss in records[len(sweep.numbers) - 1]["losses"]]:
                 losses.append(parts.Losses(sweep.label(setting, with_seed=True) or "inner loss", values))
             if setting.seed != sweep.seeds[0]:
                 continue
@@ -300,7 +313,7 @@ def run(options: Options) -> int:
     with files.alone_in(options.output_dir):
         if options.overwrite:
             files.remove(options.output_dir / MEASUREMENTS)
-        experiment = Experiment(options, Records(options.output_dir), len(photos))
+        experiment = Experiment(options, Records(options.output_dir))
         check_made_with(options.output_dir, experiment.made_with)
         names = [photo.relative_to(options.input_dir) for photo in photos]
         missing = {name: experiment.missing(name) for name in names}

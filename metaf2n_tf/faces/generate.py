@@ -18,7 +18,7 @@ from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.photos import process_all, say_turned
-from metaf2n_tf.weights.load import choose_weights, load_weights
+from metaf2n_tf.weights.load import choose_weights, file_identity, load_weights
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,11 @@ class Selection:
 
 
 class FaceFinder:
-    """A detector and a restorer, built once per run; `detector` and `restorer` are what names them, for records."""
+    """A detector and a restorer, built once per run.
+
+    detector, restorer: their names; detector_weights, restorer_weights: the identity of what their weight files hold,
+    None where they have none of their own.
+    """
 
     def __init__(
         self,
@@ -69,10 +73,11 @@ class FaceFinder:
             raise UserError(f"--exemplar_dir: {restorer_name} takes no exemplars. Remedy: --restorer asffnet")
         if setting.exemplar_map and not setting.exemplar_dir:
             raise UserError("--exemplar_map: names persons of --exemplar_dir, which is not given")
-        self.detector, self.restorer = detector or detector_name, restorer or restorer_name
+        self.detector, self.restorer = detector_name, restorer_name
         self._detect = detect.DETECTORS[detector_name].build(*filter(None, [weights]))
         setting = replace(setting, find_faces=functools.partial(detect.detect_faces, self._detect))
         self._restore = restore.RESTORERS[restorer_name].build(*filter(None, [own]), setting)
+        self.detector_weights, self.restorer_weights = (path and file_identity(path) for path in (weights, own))
         self._selection = selection
 
     def find(self, rgb: np.ndarray) -> tuple[list[Face], list[Face]]:

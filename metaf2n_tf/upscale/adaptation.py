@@ -6,35 +6,37 @@ no other program, than one.
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import sr
+from metaf2n_tf.upscale.steps import Steps, is_auto, most_steps, step_label
 from metaf2n_tf.weights.load import Weights
 
 _CHUNK_PIXELS = 4096  # LQ pixels in a chunk: 16 patches of 16 x 16, about 1.5 GB of activations
 
 
+Patches = tuple[np.ndarray, np.ndarray]  # float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ, RGB in [0, 1]
+
+
 class Adaptation:
     """One photo's inner loop, step by step.
 
-    losses: before each step so far, and after the last (`trajectory` fills it in); mean_weight: the mean of W, None
-    without patches; patches: how many there are.
+    losses: before each step so far, and after the last (`trajectory` fills it in); held_out_losses: the same of patches
+    that no step sees, empty where there are none; mean_weight: the mean of W, None without patches; patches: how many
+    the steps are made on.
     """
 
-    def __init__(self, adapter: "Adapter", lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates):
+    def __init__(self, adapter: "Adapter", patches: Patches, held_out: Patches | None, task_lr: inner_loop.Rates):
         self._adapter, self._task_lr = adapter, task_lr
-        self.patches = len(lq)
-        size = max(1, _CHUNK_PIXELS // (lq.shape[1] * lq.shape[2]))
-        self._chunks = []
-        for start in range(0, len(lq), size):
-            patches = tf.constant(lq[start : start + size]), tf.constant(hq[start : start + size])
-            weight_map = adapter.weight_map(adapter.mask, *patches)
-            self._chunks.append((len(patches[0]) / len(lq), weight_map, *patches))
+        self.patches = len(patches[0])
+        self._chunks = adapter.chunks(*patches)
+        self._held_out = [] if held_out is None else adapter.chunks(*held_out)
         self.losses: list[float] = []
+        self.held_out_losses: list[float] = []
         means = [share * float(tf.reduce_mean(weight_map)) for share, weight_map, *_ in self._chunks]
         self.mean_weight = sum(means) if means else None
 
@@ -43,8 +45,13 @@ class Adaptation:
         """Whether every loss so far is a number."""
         return all(math.isfinite(loss) for loss in self.losses)
 
-    def _loss(self, params: sr.Params) -> float:
-        return sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in self._chunks)
+    def diverged(self, steps: int) -> bool:
+        """Whether after so many steps, which `trajectory` has reached, the loss is no number, or above the first."""
+        losses = self.losses[: steps + 1]
+        return bool(losses) and not (math.isfinite(losses[-1]) and losses[-1] <= losses[0])
+
+    def _loss(self, params: sr.Params, chunks: list[tuple]) -> float:
+        return sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in chunks)
 
     def _gradient(self, params: sr.Params) -> tuple[float, dict[str, tf.Tensor]]:
         total_loss, total = 0.0, None
@@ -56,25 +63,86 @@ class Adaptation:
             total = gradient
         return total_loss, total
 
-    def trajectory(self, step_counts: list[int]) -> Iterator[tuple[int, sr.Params]]:
-        """Yield (steps, weights after that many) in rising order; `losses` then ends with these weights' loss.
+    def trajectory(self, step_counts: Sequence[int]) -> Iterator[tuple[int, sr.Params]]:
+        """Yield (steps, weights after that many) in rising order; `losses` then ends with the loss after these steps.
 
-        The loaded weights themselves (`Adapter.params`) where there are no patches, and from the first loss on that is
-        not finite, where the loop ends.
+        The loaded weights themselves (`Adapter.params`) where there are no patches, and for every number of steps that
+        `diverged`. The loop ends with the first loss that is not finite.
         """
         start, last = self._adapter.params, max(step_counts)
         params = start
         for steps in range(last + 1):
             gradient = None
             if self.patches and self.finite:
-                loss, gradient = self._gradient(params) if steps < last else (self._loss(params), None)
+                loss, gradient = self._gradient(params) if steps < last else (self._loss(params, self._chunks), None)
                 self.losses.append(loss)
-            if not self.finite:
-                params, gradient = start, None
+                if self._held_out:
+                    self.held_out_losses.append(self._loss(params, self._held_out))
             if steps in step_counts:
-                yield steps, params
-            if gradient:
+                yield steps, start if self.diverged(steps) else params
+            if gradient and self.finite:
                 params = inner_loop.sgd_update(params, gradient, self._task_lr)
+
+    def best(self, most: int) -> tuple[int, sr.Params]:
+        """The number of steps, of 0 to `most`, with the lowest held-out loss, and the weights after them.
+
+        The fewest of equal ones, never one that `diverged`; 0 where no patch is held out.
+        """
+        best = 0, self._adapter.params
+        for steps, params in self.trajectory(range(most + 1)) if self._held_out else ():
+            if not self.diverged(steps) and self.held_out_losses[steps] < self.held_out_losses[best[0]]:
+                best = steps, params
+        return best
+
+    def results(self, asked: Sequence[Steps]) -> Iterator[tuple[Steps, int, sr.Params]]:
+        """Yield (what was asked for, the number of steps that is used in its place, weights after these).
+
+        Args:
+          asked: numbers of steps, or `auto` alone.
+        """
+        if is_auto(asked[0]):
+            yield asked[0], *self.best(most_steps(asked))
+            return
+        for steps, params in self.trajectory(asked):
+            yield steps, 0 if not self.patches or self.diverged(steps) else steps, params
+
+    def at_strength(self, params: sr.Params, strength: float) -> sr.Params:
+        """theta_0 + strength (theta' - theta_0), theta' being `params`; the weights themselves at 0 and 1."""
+        start = self._adapter.params
+        if strength == 0 or params is start:
+            return start
+        if strength == 1:
+            return params
+        return {name: value + strength * (params[name] - value) for name, value in start.items()}
+
+    def remarks(self, used: Mapping[Steps, int]) -> list[str]:
+        """What a user must know of these results, `{asked: number of steps that is used}`, in sentences."""
+        if not self.patches:
+            return []
+        held_out, remarks = self.held_out_losses, []
+        for auto in filter(is_auto, used):
+            most, steps = most_steps([auto]), used[auto]
+            if not held_out:
+                remarks.append("a single patch leaves none to judge the steps by, so auto makes none")
+            elif steps:
+                change = f"{held_out[0]:.5f} -> {held_out[steps]:.5f}"
+                remarks.append(f"auto takes {step_label(steps)} of at most {most}, held-out loss {change}")
+            else:
+                remarks.append(f"none of 1 to {most} steps lowers the held-out loss, so auto takes none")
+        numbers = [steps for steps in used if not is_auto(steps)]
+        if diverged := [steps for steps in numbers if self.diverged(steps)]:
+            losses = ", ".join(f"{self.losses[: steps + 1][-1]:.4g} after {steps}" for steps in diverged)
+            remarks.append(
+                f"the loss diverged ({self.losses[0]:.4g} before, {losses}), so there the unadapted weights are used. "
+                "Remedy: a lower --task_lr"
+            )
+        kept = [steps for steps in numbers if steps not in diverged]
+        for steps in kept if held_out else ():
+            fewer = min(range(steps + 1), key=held_out.__getitem__)
+            if fewer < steps:
+                losses = f"{held_out[steps]:.5f}, above {held_out[fewer]:.5f} after {fewer}"
+                remarks.append(f"after {step_label(steps)} the held-out loss is {losses}. Remedy: --fine_tune_num auto")
+        return remarks
 
 
 class Adapter:
@@ -96,6 +164,23 @@ class Adapter:
         self.gradient = compiled(functools.partial(inner_loop.inner_gradient, forward=forward))
         self.loss = compiled(functools.partial(inner_loop.inner_loss, forward=forward))
 
-    def adapt(self, lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates) -> Adaptation:
-        """Start a photo: from the loaded weights, on float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ patches."""
-        return Adaptation(self, lq, hq, task_lr)
+    def chunks(self, lq: np.ndarray, hq: np.ndarray) -> list[tuple]:
+        """Patches in parts that fit into memory: (share of all patches, W, LQ, HQ) each."""
+        size = max(1, _CHUNK_PIXELS // (lq.shape[1] * lq.shape[2]))
+        chunks = []
+        for start in range(0, len(lq), size):
+            part = tf.constant(lq[start : start + size]), tf.constant(hq[start : start + size])
+            chunks.append((len(part[0]) / len(lq), self.weight_map(self.mask, *part), *part))
+        return chunks
+
+    def adapt(
+        self, lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates, held_out: Patches | None = None
+    ) -> Adaptation:
+        """Start a photo from the loaded weights.
+
+        Args:
+          lq, hq: the patches that the steps are made on, float32 (N, p, p, 3) and (N, 4p, 4p, 3).
+          task_lr: learning rate, or one for each variable.
+          held_out: other patches, which only judge.
+        """
+        return Adaptation(self, (lq, hq), held_out, task_lr)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.data import images
+from metaf2n_tf.data import files, images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.generate import FaceFinder, Selection
 from metaf2n_tf.faces.restore import Setting
@@ -12,18 +12,20 @@ from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 
 class FaceSource:
-    """The faces of photos. settings: what decides them, for records."""
+    """The faces of photos. settings: what decides them beside photos and face files, by the names in `SETTINGS`."""
+
+    SETTINGS = ("detector", "detector_weights", "restorer", "restorer_weights")
 
     def __init__(self, face_dir: Path | None, detector: str | None, restorer: str | None, model: MetaF2N):
         """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous."""
         self._face_dir, self._finder = face_dir, None
         if face_dir is None:
             self._finder = FaceFinder(detector, restorer, Setting(sr=lambda: model.weights.sr), Selection())
-        self.settings = {
-            "face_dir": None if face_dir is None else str(face_dir),
-            "detector": self._finder.detector if self._finder else None,
-            "restorer": self._finder.restorer if self._finder else None,
-        }
+        self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+
+    def inputs(self, name: Path) -> list[int]:
+        """Checksums of the files of a photo's faces, where they come from files."""
+        return [] if self._face_dir is None else list(map(files.crc32_of, folder.face_files(self._face_dir, name)))
 
     def pairs(self, name: Path, rgb: np.ndarray) -> list[Pair]:
         """The (LQ, HQ) faces of a photo, uint8 (h, w, 3) and (4h, 4w, 3).

@@ -12,7 +12,7 @@ from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.tiles import DEFAULT_TILE, SuperResolver, areas, times_scale
 from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
-from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, sample_patches
+from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, hold_out, sample_patches
 from metaf2n_tf.weights.load import Weights, load_weights
 
 _MASK_TILE = 96  # LQ pixels
@@ -44,7 +44,7 @@ class MetaF2N:
             the network sees).
           blend: other weights of the same network and their share, FILE:SHARE.
           precision: of the super-resolution: float32, bfloat16 or float16.
-          xla: compile the residual blocks of the fine-tuning steps; see `runtime.xla_pays`.
+          xla: compile the residual blocks of the fine-tuning steps, as `runtime.xla_pays` says for the device.
 
         Raises:
           UserError: no usable weights there, or impossible tiles.
@@ -78,6 +78,7 @@ class MetaF2N:
         patch_size: int = PATCH_SIZE,
         patch_num_per_img: int = PATCH_NUM_PER_IMG,
         seed: int | Sequence[int] = 0,
+        auto: bool = False,
     ) -> Adaptation:
         """Prepare the inner loop of one photo, which always starts from the loaded weights.
 
@@ -87,16 +88,24 @@ class MetaF2N:
           patch_size: side of the HQ patches, a multiple of 4.
           patch_num_per_img: patches a face.
           seed: of their positions.
+          auto: keep a quarter of the patches out of the steps, so that they can choose their number; else all make the
+            steps, as published, and further ones judge them. A single patch cannot be judged.
 
         Returns:
-          Its `trajectory([0, 1, 5])` yields `(steps, params)`, the params for `upscale`.
+          Its `trajectory([0, 1, 5])` yields `(steps, params)`, the params for `upscale`; with `auto`, its `best(10)` is
+          such a pair.
 
         Raises:
           UserError: patches of an impossible size or number.
         """
         check_patches(patch_size, patch_num_per_img)
-        lq, hq = sample_patches(list(faces), patch_size, patch_num_per_img, np.random.default_rng(seed))
-        return self._adapter.adapt(lq, hq, self.task_lr if task_lr is None else task_lr)
+        rng, held_out = np.random.default_rng(seed), None
+        patches = sample_patches(list(faces), patch_size, patch_num_per_img, rng)
+        if auto:
+            patches, held_out = hold_out(*patches, rng)
+        elif len(patches[0]) > 1:
+            held_out = sample_patches(list(faces), patch_size, max(1, patch_num_per_img // 4), rng)
+        return self._adapter.adapt(*patches, self.task_lr if task_lr is None else task_lr, held_out)
 
     def upscale(self, rgb: np.ndarray, params: sr.Params | None = None, depth: int | None = 8) -> np.ndarray:
         """Super-resolve a photo x4.

@@ -54,3 +54,21 @@ def sample_patches(
     if not lq_patches:
         return np.zeros((0, side, side, 3), np.float32), np.zeros((0, patch_size, patch_size, 3), np.float32)
     return tuple((np.stack(patches) / 255.0).astype(np.float32) for patches in (lq_patches, hq_patches))
+
+
+def hold_out(
+    lq: np.ndarray, hq: np.ndarray, rng: np.random.Generator
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Keep a quarter of the patches, at least one, back to judge the steps by.
+
+    Args:
+      lq, hq: (N, p, p, 3) and (N, 4p, 4p, 3), as `sample_patches` gives them.
+      rng: draws which.
+
+    Returns:
+      (LQ, HQ) of the others, and of those held out; none of these where N < 2.
+    """
+    held_out = np.zeros(len(lq), bool)
+    if len(lq) > 1:
+        held_out[rng.permutation(len(lq))[: max(1, len(lq) // 4)]] = True
+    return (lq[~held_out], hq[~held_out]), (lq[held_out], hq[held_out])

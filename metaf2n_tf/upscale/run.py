@@ -4,46 +4,54 @@ import dataclasses
 import os
 import time
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from metaf2n_tf import __version__, cli, runtime
+from metaf2n_tf import cli, runtime
 from metaf2n_tf.data import files, images
+from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.report import page, parts
-from metaf2n_tf.upscale import results, showing
+from metaf2n_tf.upscale import deciding, results, showing, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
+from metaf2n_tf.upscale.deciding import APART, BY_CONTENT
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.showing import Reported
+from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import choose_weights
 
 REPORT, PARTS = "report.html", "report_parts"
 
+Variant = tuple[Steps, float]  # what was asked for: a number of steps, and their strength
+
 
 @dataclass(frozen=True)
 class Options:
-    """The flags of `test.py`.
+    """The flags of `test.py`; those without a role in their metadata decide the pixels.
 
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
     those who name none (model_dir).
     """
 
-    input_dir: Path
-    face_dir: Path | None
-    output_dir: Path
-    model_dir: Path | None
-    blend: str | None
+    input_dir: Path = field(metadata=APART)
+    face_dir: Path | None = field(metadata=BY_CONTENT)
+    output_dir: Path = field(metadata=APART)
+    model_dir: Path | None = field(metadata=BY_CONTENT)
+    blend: str | None = field(metadata=BY_CONTENT)
     patch_size: int
     patch_num_per_img: int
-    fine_tune_num: list[int]
+    fine_tune_num: list[Steps]
+    strength: list[float]
     task_lr: float | None
     seed: int
     tile: int
@@ -51,38 +59,58 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
-    recursive: bool
-    ext: list[str]
-    overwrite: bool
-    report: bool
-    gt_dir: Path | None
-    gpu: str | None
+    recursive: bool = field(metadata=APART)
+    ext: list[str] = field(metadata=APART)
+    overwrite: bool = field(metadata=APART)
+    report: bool = field(metadata=APART)
+    gt_dir: Path | None = field(metadata=APART)
+    gpu: str | None = field(metadata=APART)
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
         check_patches(self.patch_size, self.patch_num_per_img)
         if self.gt_dir is not None and not self.report:
             raise UserError("--gt_dir: is for --report; calculate_metrics.py measures results that are there")
-        if self.task_lr is not None and not self.task_lr > 0:
-            raise UserError(f"--task_lr {self.task_lr}: a positive number")
+        if len(self.fine_tune_num) > 1 and any(map(steps.is_auto, self.fine_tune_num)):
+            raise UserError("--fine_tune_num auto: stands alone, as it keeps patches out of the steps that others use")
+        steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
+        steps.check_strength(self.strength)
         folder.check_face_dir(self.face_dir)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether any result may be adapted."""
+        return steps.most_steps(self.fine_tune_num) > 0 and max(self.strength) > 0
+
+    @property
+    def variants(self) -> dict[Variant, Path]:
+        """All that is made of a photo, and the folder it goes to: named by what there are several of."""
+        folders = {}
+        for number in self.fine_tune_num:
+            for strength in self.strength:
+                several = [f"steps_{number}"] if len(self.fine_tune_num) > 1 else []
+                several += [f"strength_{strength:g}"] if len(self.strength) > 1 else []
+                folders[number, strength] = self.output_dir / "-".join(several)
+        return folders
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo: `{steps: encoded PNG}`, its record, and its part of the report if one is asked for."""
+    """What became of one photo: `{variant: encoded PNG}`, its record, and its part of the report or None."""
 
-    pictures: dict[int, bytes]
+    pictures: dict[Variant, bytes]
     record: dict
     part: bytes | None
 
 
 class Session:
-    """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics."""
+    """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics.
 
-    def __init__(self, options: Options, device: str, num_photos: int, reported: Reported | None):
-        self.options, self.device, self.reported = options, device, reported
-        xla = runtime.xla_pays(self.device, num_photos * max(options.fine_tune_num))
+    settings: everything that decides the pixels, as it is written to every record; names: where it is from.
+    """
+
+    def __init__(self, options: Options, device: str, reported: Reported | None):
+        self.options, self.reported = options, reported
         model_dir, why = choose_weights(options.model_dir)
         self.model = MetaF2N(
             model_dir,
@@ -90,47 +118,57 @@ class Session:
             tile_pad=options.tile_pad,
             blend=options.blend,
             precision=options.precision,
-            xla=xla,
+            xla=runtime.xla_pays(device),
         )
-        self.mode = self.model.mode
         weights = self.model.weights
         cli.say(f"weights: {weights}{why}")
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
-        cli.say(f"device: {self.device}, adaptation in {self.mode} mode, {options.precision}, tiles of {options.tile}")
+        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
-        if options.face_dir is not None or max(options.fine_tune_num) > 0:
+        if options.face_dir is not None or options.adapts:
             self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        self.settings = deciding.settings_of(options, self.model, self.faces, device)
+        self.names = deciding.names_of(options)
 
-    def _settings(self) -> dict:
-        """Everything that decides the pixels, as it is written to every record."""
-        settings = dataclasses.asdict(self.options)
-        for name in ("input_dir", "output_dir", "recursive", "ext", "overwrite", "report", "gt_dir", "gpu"):
-            del settings[name]
-        faces = self.faces.settings if self.faces else {"face_dir": None, "detector": None, "restorer": None}
-        return (
-            settings
-            | faces
-            | {
-                "model_dir": None if self.options.model_dir is None else str(self.options.model_dir),
-                "weights": self.model.weights.identity,
-                "weights_kind": self.model.weights.kind,
-                "task_lr": self.options.task_lr or self.model.weights.task_lr_on_record,
-                "tile": self.model.resolver.tile,
-                "tile_pad": self.model.tile_pad,
-                "device": self.device,
-                "mode": self.mode,
-                "version": __version__,
-            }
-        )
+    def _inputs(self, name: Path) -> dict:
+        """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
+        photo = files.crc32_of(self.options.input_dir / name)
+        return {"photo": photo, "faces": self.faces.inputs(name) if self.faces else []}
 
-    def _upscale(self, adaptation: Adaptation, photo: images.Photo) -> dict[int, np.ndarray]:
-        """`{steps: levels}` of the numbers of steps asked for, and of 0 for the report; equal weights are used once."""
-        asked, levels, last = set(self.options.fine_tune_num), {}, (None, None)
-        for steps, params in adaptation.trajectory(sorted(asked | {0} if self.options.report else asked)):
-            if params is not last[0]:
-                last = params, self.model.upscale(photo.rgb, params, photo.depth)
-            levels[steps] = last[1]
-        return levels
+    def changes(self, name: Path, record: dict) -> list[str]:
+        """What a photo's record says otherwise than this run would; nothing where its results can stay.
+
+        A result counts by its content, and for a report also its part, with the metrics and the ground truth of now.
+        """
+        expected = self.settings | {"inputs": self._inputs(name), "results": _results_there(self.options, name)}
+        if self.reported:
+            there = _part_path(self.options, name).is_file()
+            expected["reported"] = self.reported.inputs(name) if there else None
+        return [key for key, value in plain(expected).items() if key not in record or record[key] != value]
+
+    def _upscale(
+        self, adaptation: Adaptation, photo: images.Photo
+    ) -> tuple[dict[Variant, np.ndarray], dict[Steps, int]]:
+        """`{variant: levels}` of those asked for, and of no step for the report; and the numbers of steps in use.
+
+        The picture of the unadapted weights is made once.
+        """
+        unadapted: list[np.ndarray] = []
+
+        def upscale(params: sr.Params) -> np.ndarray:
+            if params is not self.model.unadapted:
+                return self.model.upscale(photo.rgb, params, photo.depth)
+            if not unadapted:
+                unadapted.append(self.model.upscale(photo.rgb, params, photo.depth))
+            return unadapted[0]
+
+        levels = {(0, 1.0): upscale(self.model.unadapted)} if self.options.report else {}
+        used = {}
+        for asked, number, params in adaptation.results(self.options.fine_tune_num):
+            used[asked] = number
+            for strength in self.options.strength:
+                levels[asked, strength] = upscale(adaptation.at_strength(params, strength))
+        return levels, used
 
     def process(self, name: Path) -> Outcome:
         """Adapt to one photo and super-resolve it.
@@ -142,6 +180,7 @@ class Session:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
+        inputs = self._inputs(name)
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
@@ -152,49 +191,61 @@ class Session:
             patch_size=options.patch_size,
             patch_num_per_img=options.patch_num_per_img,
             seed=[options.seed, zlib.crc32(os.fsencode(name))],
+            auto=steps.is_auto(options.fine_tune_num[0]),
         )
-        levels = self._upscale(adaptation, photo)
+        levels, used = self._upscale(adaptation, photo)
         alpha = None if photo.alpha is None else _upscale_alpha(photo)
-        pictures = {steps: images.encode_png(levels[steps], alpha, photo) for steps in options.fine_tune_num}
-        note = self._note(adaptation)
+        pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
+        note = self._note(adaptation, used)
         if note:
             cli.say(f"{name}: {note}")
+        paths = _output_paths(options, name)
         record = {
             "photo": name.as_posix(),
             "size": list(photo.size),
             "faces": len(pairs),
             "patches": adaptation.patches,
-            "adapted": adaptation.patches > 0 and adaptation.finite and max(options.fine_tune_num) > 0,
-            "losses": [loss if np.isfinite(loss) else None for loss in adaptation.losses],
+            "adapted": options.adapts and max(used.values()) > 0,
+            "steps_used": used,
+            "losses": _numbers(adaptation.losses),
+            "held_out_losses": _numbers(adaptation.held_out_losses),
             "mean_weight": adaptation.mean_weight,
+            "note": note,
+            "tile_used": self.model.resolver.used_tile,
             "seconds": round(time.monotonic() - began, 2),
-            **self._settings(),
+            "inputs": inputs,
+            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
+            **self.names,
+            **self.settings,
         }
         part = None
         if self.reported:
             views = self._views(name, photo, levels)
             record["reported"] = self.reported.inputs(name)
             record["metrics"] = {view.label: view.metrics for view in views if view.metrics}
-            losses = [parts.Losses("inner loss", adaptation.losses)] if adaptation.losses else []
+            curves = {"inner loss": adaptation.losses, "held-out loss": adaptation.held_out_losses}
+            losses = [parts.Losses(label, values) for label, values in curves.items() if values]
             faces = showing.show_faces(self.model, pairs)
             part = parts.encode(parts.PhotoReport(name.as_posix(), photo.size, views, faces, losses, record, note))
         return Outcome(pictures, record, part)
 
-    def _note(self, adaptation: Adaptation) -> str | None:
-        if max(self.options.fine_tune_num) == 0:
+    def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
+        if not self.options.adapts:
             return None
         if not adaptation.patches:
             return "no face, so super-resolved unadapted"
-        if not adaptation.finite:
-            return "the loss became non-finite, so the unadapted weights are used. Remedy: a lower --task_lr"
-        return None
+        return "; ".join(adaptation.remarks(used)) or None
 
-    def _views(self, name: Path, photo: images.Photo, levels: dict[int, np.ndarray]) -> list[parts.View]:
+    def _views(self, name: Path, photo: images.Photo, levels: dict[Variant, np.ndarray]) -> list[parts.View]:
         pictures = {showing.BICUBIC: showing.bicubic(photo)}
-        for steps, picture in levels.items():
-            pictures[showing.step_label(steps)] = images.as_written(picture, photo)
+        for (number, strength), picture in levels.items():
+            pictures[steps.label(number, strength)] = images.as_written(picture, photo)
         gt = showing.read_gt(self.reported.gts, name, photo.size)
         return showing.make_views(pictures, gt, self.reported.measurer)
+
+
+def _numbers(losses: Sequence[float]) -> list[float | None]:
+    return [loss if np.isfinite(loss) else None for loss in losses]
 
 
 def _upscale_alpha(photo: images.Photo) -> np.ndarray:
@@ -203,57 +254,60 @@ def _upscale_alpha(photo: images.Photo) -> np.ndarray:
     return images.to_levels(cv2.resize(photo.alpha, size, interpolation=cv2.INTER_CUBIC), photo.depth)
 
 
-def _output_paths(options: Options, photo: Path) -> dict[int, Path]:
-    """Where a photo's results go, for each number of steps: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png for several."""
-    name = photo.relative_to(options.input_dir).with_suffix(".png")
-    if len(options.fine_tune_num) == 1:
-        return {options.fine_tune_num[0]: options.output_dir / name}
-    return {steps: options.output_dir / f"steps_{steps}" / name for steps in options.fine_tune_num}
+def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
+    """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
+    return {variant: place / name.with_suffix(".png") for variant, place in options.variants.items()}
 
 
-def _part_path(options: Options, photo: Path) -> Path:
-    return files.fitting(options.output_dir / PARTS / photo.relative_to(options.input_dir).with_suffix(".json"))
+def _in_output(options: Options, path: Path) -> str:
+    return path.relative_to(options.output_dir).as_posix()
 
 
-def _is_done(options: Options, photo: Path, records: dict[str, dict] | None, reported: Reported | None) -> bool:
-    """Whether all of a photo's results are there, and its record where the folder has records at all.
+def _results_there(options: Options, name: Path) -> dict[str, int | None]:
+    """The checksums of a photo's results on disk, None for one that is not there."""
+    paths = _output_paths(options, name).values()
+    return {_in_output(options, path): files.crc32_of(path) if path.is_file() else None for path in paths}
 
-    For a report also its part, with the metrics and the ground truth of now.
+
+def _part_path(options: Options, name: Path) -> Path:
+    return files.fitting(options.output_dir / PARTS / name.with_suffix(".json"))
+
+
+def _find_done(session: Session, names: list[Path], records: dict[str, dict] | None) -> set[Path]:
+    """The photos whose results can stay as they are; said how many, and what is made anew and why.
+
+    Where a folder has no records at all, its results are those of another program: they stay, too.
     """
-    name = photo.relative_to(options.input_dir)
-    if records is not None and name.as_posix() not in records:
-        return False
-    if reported and not _part_path(options, photo).is_file():
-        return False
-    if reported and (records or {}).get(name.as_posix(), {}).get("reported") != reported.inputs(name):
-        return False
-    return all(map(os.path.isfile, _output_paths(options, photo).values()))
+    options, done, changed, anew = session.options, set(), set(), 0
+    for name in [] if options.overwrite else names:
+        if records is None:
+            if not session.reported and all(path.is_file() for path in _output_paths(options, name).values()):
+                done.add(name)
+        elif record := records.get(name.as_posix()):
+            try:
+                changes = session.changes(name, record)
+            except OSError:  # said when the photo is processed
+                continue
+            if changes:
+                anew += 1
+                changed.update(changes)
+            else:
+                done.add(name)
+    if done:
+        have = cli.counted(len(done), "photo has its", "photos have their")
+        cli.say(f"{have} results already: skipped (--overwrite makes them anew)")
+    if done and records is None:
+        cli.say(f"note: there is no {results.NAME} beside them, so it is not known what they were made with")
+    if anew:
+        are = cli.counted(anew, "photo is", "photos are")
+        cli.say(f"{are} made anew, as these are not those of the record: {', '.join(sorted(changed))}")
+    return done
 
 
-def _say_done(options: Options, done: list[Path], records: dict[str, dict]) -> None:
-    """Say which photos are skipped, and whether they were made in another way."""
-    asked = dataclasses.asdict(options)
-    deciding = ("fine_tune_num", "patch_size", "patch_num_per_img", "seed", "precision")
-    kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in done]
-    same = [
-        all(record.get(name) == asked[name] for name in deciding)
-        and record.get("model_dir") == (None if options.model_dir is None else str(options.model_dir))
-        and record.get("blend") == options.blend
-        and options.task_lr in (None, record.get("task_lr"))
-        and record.get("face_dir") == (None if options.face_dir is None else str(options.face_dir))
-        and options.detector in (None, record.get("detector"))
-        and options.restorer in (None, record.get("restorer"))
-        for record in kept
-    ]
-    have = cli.counted(len(done), "photo has its", "photos have their")
-    cli.say(f"{have} results already: skipped (--overwrite makes them anew)")
-    if not all(same):
-        cli.say(f"note: {same.count(False)} of them were made with other settings or by another program")
-
-
-def _check_places(options: Options, photos: list[Path]) -> None:
-    for photo in photos:
-        if files.real(photo) in map(files.real, _output_paths(options, photo).values()):
+def _check_places(options: Options, names: list[Path]) -> None:
+    for name in names:
+        photo = options.input_dir / name
+        if files.real(photo) in map(files.real, _output_paths(options, name).values()):
             raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
 
 
@@ -263,22 +317,19 @@ def run(options: Options) -> int:
     places = options.input_dir, options.face_dir, options.output_dir
     input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
     options = dataclasses.replace(options, input_dir=input_dir)
-    _check_places(options, photos)
+    names = [photo.relative_to(input_dir) for photo in photos]
+    _check_places(options, names)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
         device = runtime.select_device(options.gpu)
         reported = Reported(options.gt_dir, options.recursive) if options.report else None
+        session = Session(options, device, reported)
         found = results.read_results(options.output_dir)
-        done = [photo for photo in photos if not options.overwrite and _is_done(options, photo, found, reported)]
-        records = found or {}
-        if done:
-            _say_done(options, done, records)
-        kept = set(done)
-        todo = [photo for photo in photos if photo not in kept]
-        session = Session(options, device, len(todo), reported) if todo else None
-        failed = _process(session, todo, records) if session else 0
+        done, records = _find_done(session, names, found), found or {}
+        todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
+        failed = _process(session, todo, records) if todo else 0
         if reported:
-            _write_report(options, photos, records)
+            _write_report(session, names, records)
     return cli.SOME_FAILED if failed else cli.OK
 
 
@@ -287,13 +338,14 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
     options, without_face = session.options, []
 
     def process(photo: Path) -> dict:
-        outcome = session.process(photo.relative_to(options.input_dir))
-        record, part_path = outcome.record, _part_path(options, photo)
+        name = photo.relative_to(options.input_dir)
+        outcome = session.process(name)
+        record, part_path = outcome.record, _part_path(options, name)
         # A photo counts as done once its record is there: an old one goes first, the new one comes last.
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
         files.remove(part_path)
-        outputs = {path: outcome.pictures[steps] for steps, path in _output_paths(options, photo).items()}
+        outputs = {path: outcome.pictures[variant] for variant, path in _output_paths(options, name).items()}
         if outcome.part:
             outputs[part_path] = outcome.part
         for path, content in outputs.items():
@@ -307,17 +359,18 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
 
     failed = process_all(photos, process)
-    note = f", {len(without_face)} of them without a face" if max(options.fine_tune_num) > 0 else ""
+    note = f", {len(without_face)} of them without a face" if options.adapts else ""
     cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
         say_turned(without_face)
     return failed
 
 
-def _write_report(options: Options, photos: list[Path], records: dict[str, dict]) -> None:
+def _write_report(session: Session, names: list[Path], records: dict[str, dict]) -> None:
     """Put the parts of all photos that have one into `report.html`."""
-    shown = {photo: _part_path(options, photo) for photo in photos if _part_path(options, photo).is_file()}
-    kept = [records.get(photo.relative_to(options.input_dir).as_posix(), {}) for photo in shown]
-    overview = showing.overview(f"MetaF2N: {options.output_dir}", kept)
+    options = session.options
+    shown = {name: _part_path(options, name) for name in names if _part_path(options, name).is_file()}
+    kept = [records.get(name.as_posix(), {}) for name in shown]
+    overview = showing.overview(f"MetaF2N: {options.output_dir}", kept, [*session.names, *session.settings])
     page.write_page(options.output_dir / REPORT, overview, shown.values())
     cli.say(f"report: {options.output_dir / REPORT}")

@@ -19,18 +19,6 @@ from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 BICUBIC, GT = "LQ, bicubic", "GT"
 READING = {name: Reading(metric.better, metric.digits) for name, metric in METRICS.items()}
-_OF_ONE_PHOTO = {
-    "photo",
-    "size",
-    "faces",
-    "patches",
-    "adapted",
-    "losses",
-    "mean_weight",
-    "seconds",
-    "metrics",
-    "reported",
-}
 
 
 class Reported:
@@ -46,11 +34,6 @@ class Reported:
     def inputs(self, name: Path) -> dict:
         """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""
         return {"gt": self.gts.crc32(name) if self.gts else None, "metrics": self.measurer.names}
-
-
-def step_label(steps: int) -> str:
-    """What the picture after so many steps is called."""
-    return {0: "unadapted", 1: "1 step"}.get(steps, f"{steps} steps")
 
 
 def bicubic(photo: images.Photo) -> np.ndarray:
@@ -82,16 +65,17 @@ def show_faces(model: MetaF2N, pairs: Sequence[Pair]) -> list[FacePair]:
     return [FacePair(lq, hq, model.weight_map(lq, hq)) for lq, hq in pairs]
 
 
-def overview(title: str, records: Sequence[dict]) -> Overview:
-    """What the report says of a whole run: common settings, counts, and the mean of each metric for each view."""
-    settings = {}
-    for name in dict.fromkeys(name for record in records for name in record):
-        values = [record.get(name) for record in records]
-        if name not in _OF_ONE_PHOTO and all(value == values[0] for value in values):
-            settings[name] = values[0]
+def overview(title: str, records: Sequence[dict], settings: Sequence[str]) -> Overview:
+    """What the report says of a whole run: which of these settings all have in common, counts, and the mean of each
+    metric for each view."""
+    common = {}
+    for name in settings:
+        values = [record[name] for record in records if name in record]
+        if values and values == [values[0]] * len(records):
+            common[name] = values[0]
     adapted = sum(bool(record.get("adapted")) for record in records)
     lines = [f"photos: {len(records)}, adapted to their faces: {adapted}"]
-    return Overview(title, settings, lines, tables=_mean_table(records), metrics=READING)
+    return Overview(title, common, lines, tables=_mean_table(records), metrics=READING)
 
 
 def _mean_table(records: Sequence[dict]) -> list[Table]:

@@ -1,6 +1,7 @@
 """From any weight file to the SR network's and MaskNet's params, checked variable by variable."""
 
 import dataclasses
+import glob
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.weights import ncnn, npz, pth, tf1_checkpoint
@@ -131,6 +133,16 @@ def _load_ncnn(path: Path) -> Weights:
 
 
 _READERS = {".pth": _load_pth, ".npz": _load_npz, ".param": _load_ncnn, ".bin": _load_ncnn}
+
+
+def file_identity(path: Path) -> str:
+    """The first 16 hex digits of the sha256 over the content of a weight file, or of all files of a checkpoint."""
+    prefix = tf1_checkpoint.resolve_prefix(path)
+    parts = [path] if prefix is None else sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.*"))
+    if path.suffix.lower() in (".param", ".bin"):
+        parts = [path.with_suffix(suffix) for suffix in (".param", ".bin")]
+    digests = [files.sha256_of(part) for part in parts]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def choose_weights(model_dir: Path | None) -> tuple[Path, str]:

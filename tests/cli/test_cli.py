@@ -107,7 +107,9 @@ def test_the_same_seed_gives_the_same_bytes(place):
     assert pictures[0] != pictures[2]
 
 
-def test_several_step_counts_in_one_pass(place):
+def test_several_step_counts_in_one_pass(place, monkeypatch):
+    """Also where XLA pays, which the number of photos and of steps must not decide."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     place.add_photo("a.png")
     place.add_photo("none.png", seed=9)
     place.add_face("a.png")
@@ -117,10 +119,12 @@ def test_several_step_counts_in_one_pass(place):
     assert len(place.records()["a.png"]["losses"]) == 4
     together = {n: (place.out / f"steps_{n}" / "a.png").read_bytes() for n in (0, 1, 3)}
     assert len(set(together.values())) == 3
-    for n in (0, 3):
+    mode = place.records()["a.png"]["mode"]
+    for n in (0, 1):
         shutil.rmtree(place.out)
         place.test("--fine_tune_num", n)
         assert (place.out / "a.png").read_bytes() == together[n]
+        assert place.records()["a.png"]["mode"] == mode
 
 
 def test_photos_without_faces_are_super_resolved_unadapted(place):
@@ -207,22 +211,6 @@ def test_results_that_are_there_are_kept(place):
     assert "skipped (--overwrite makes them anew)" in place.test("--recursive")
     place.test("--overwrite")
     assert (place.out / "a.png").stat().st_mtime_ns != before
-
-
-def test_results_of_other_settings_are_kept_and_said_so(place):
-    place.add_photo("a.png")
-    place.add_face("a.png")
-    place.test()
-    before = (place.out / "a.png").read_bytes()
-    assert "other settings" not in place.test()
-    assert "1 of them were made with other settings" in place.test("--fine_tune_num", 2)
-    assert (place.out / "a.png").read_bytes() == before
-    (place.out / "results.jsonl").write_bytes(b'\xff\xfe{"photo": 5}\n[]\n')  # damaged: its photos are made again
-    place.test()
-    assert (place.out / "a.png").read_bytes() == before
-    assert set(place.records()) == {"a.png"}
-    (place.out / "results.jsonl").unlink()  # a folder of the published script has none: its pictures are kept
-    assert "other settings or by another program" in place.test()
 
 
 def test_one_photo_with_nobody_listening(place):
@@ -374,7 +362,9 @@ def test_gray_alpha_and_depth_reach_the_result(place):
         slow(["--fine_tune_num", "-1"], "--fine_tune_num -1: expected a number"),
         slow(["--patch_size", "30"], "--patch_size 30: a multiple of 4"),
         slow(["--patch_num_per_img", "0"], "--patch_num_per_img 0: at least 1"),
-        slow(["--task_lr", "-1"], "--task_lr -1.0: a positive number"),
+        slow(["--task_lr", "-1"], "--task_lr -1: a positive number"),
+        (["--strength", "0,two"], "--strength 0,two: expected a number, or distinct numbers"),
+        slow(["--fine_tune_num", "0,auto"], "--fine_tune_num auto: stands alone"),
         (["--tile", "3"], "--tile 3: at least 32"),
         slow(["--seed", "-3"], "seed"),
         slow(["--precision", "int8"], "precision"),
@@ -410,16 +400,6 @@ def test_unknown_detector_and_results_over_photos_are_refused(place):
     assert "would be overwritten by its result" in log
 
 
-def test_a_diverging_rate_falls_back(place):
-    place.add_photo("a.png")
-    place.add_face("a.png")
-    log = place.test("--task_lr", "1e20", "--fine_tune_num", "0,3")
-    assert "the loss became non-finite, so the unadapted weights are used" in log
-    unadapted, fallen = ((place.out / f"steps_{n}" / "a.png").read_bytes() for n in (0, 3))
-    assert unadapted == fallen
-    assert not place.records()["a.png"]["adapted"]
-
-
 def test_report(place, root):
     """Every photo is in it, also those of earlier runs; the pictures are the same as without it."""
     (place.photos.parent / "weights").symlink_to(root / "weights")
@@ -444,7 +424,10 @@ def test_report(place, root):
     assert metrics["2 steps"] == part["views"][2]["metrics"]
     assert set(metrics["2 steps"]) == {"psnr_y", "psnr_y_published", "ssim_y", "lpips", "niqe_pyiqa"}
     assert part["faces"][0]["weights"]["max"] > 0
-    assert len(part["losses"][0]["values"]) == 3
+    assert [(curve["label"], len(curve["values"])) for curve in part["losses"]] == [
+        ("inner loss", 3),
+        ("held-out loss", 3),
+    ]
     assert "no face" in json.loads((place.out / "report_parts" / "none.json").read_text())["note"]
 
     log = place.test("--fine_tune_num", 2, "--report")

@@ -52,6 +52,7 @@ def options(**changes):
         "model_dir": Path("model/model-1"),
         "blend": None,
         "fine_tune_num": [1, 3],
+        "strength": [1.0],
         "task_lr": [],
         "patch_size": [32],
         "patch_num_per_img": [4],
@@ -212,12 +213,45 @@ def test_bad_photos_and_ground_truths_are_named(place, capsys):
 
 
 def test_a_diverging_rate_counts_as_unadapted(place, capsys):
-    assert sweep.run(options(task_lr=[1e-2, 1e20])) == 0
-    assert "a.png: the loss became non-finite with task_lr 1e+20" in capsys.readouterr().err
+    assert sweep.run(options(task_lr=[1e-2, 100.0, 1e20])) == 0
+    log = capsys.readouterr().err
     rows = {(r["photo"], r["task_lr"], r["steps"]): r for r in measurements()}
-    assert rows["a.png", 1e20, 3]["metrics"] == rows["a.png", 1e20, 0]["metrics"]
-    assert not rows["a.png", 1e20, 3]["adapted"]
+    for rate in (100.0, 1e20):
+        assert f"a.png: the loss diverged with task_lr {rate}, seed 0; the unadapted picture counts" in log
+        for steps in (1, 3):
+            assert rows["a.png", rate, steps]["metrics"] == rows["a.png", rate, 0]["metrics"]
+            assert (rows["a.png", rate, steps]["adapted"], rows["a.png", rate, steps]["steps_used"]) == (False, 0)
     assert rows["a.png", 1e-2, 3]["adapted"]
+    assert len(rows["a.png", 1e-2, 3]["held_out_losses"]) == 4
+
+
+def test_strengths_and_auto_share_their_inner_loops(place, calls):
+    """Beside the numbers of steps: `auto` on fewer patches; strengths on the way, as test.py makes them."""
+    swept = {"fine_tune_num": [1, 3, "auto:2"], "strength": [0.5, 1.0], "task_lr": [5e-2], "save_pictures": True}
+    assert sweep.run(options(**swept)) == 0
+    assert calls["steps"] == 2 * (3 + 2)
+    rows = {(r["photo"], r["strength"], r["steps"]): r for r in measurements()}
+    assert len(rows) == 3 * 2 * 4
+    assert rows["a.png", 0.5, "auto:2"]["patches"] == 3
+    assert len(rows["a.png", 0.5, "auto:2"]["held_out_losses"]) == 3
+    for number, strength in (("auto:2", 0.5), (3, 1)):
+        single = ["--input_dir", "LQ", "--face_dir", "faces", "--output_dir", f"single{strength}", "--gpu", "-1"]
+        single += ["--model_dir", "model/model-1", "--fine_tune_num", number, "--strength", strength]
+        single += ["--patch_size", 32, "--task_lr", 5e-2, "--patch_num_per_img", 4]
+        commands.run(place, "test.py", *single)
+        where = "steps_auto_2" if number == "auto:2" else "steps_3"
+        setting = "task_lr_0.05-patch_size_32-patch_num_per_img_4-seed_0" + ("-strength_0.5" if strength < 1 else "")
+        kept = Path("out/pictures", setting, where, "a.png").read_bytes()
+        assert kept == Path(f"single{strength}", "a.png").read_bytes()
+    done = dict(calls)
+    assert sweep.run(options(**swept)) == 0
+    assert calls == done
+    with open("out/experiment.csv") as stream:
+        table = [row for row in csv.DictReader(stream) if row["photo"] == "a.png"]
+    assert [(row["strength"], row["steps"]) for row in table] == [
+        (strength, steps) for strength in ("0.5", "1.0") for steps in ("0", "1", "3", "auto:2")
+    ]
+    assert all(row["loss"] for row in table)
 
 
 @pytest.mark.parametrize(

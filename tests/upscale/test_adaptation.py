@@ -50,6 +50,87 @@ def test_a_diverging_rate_is_noticed(tiny_sr, patches):
     assert fallen[3] is fallen[9] is fallen[0] is adapter.params
 
 
+def test_each_number_of_steps_is_judged_by_itself(tiny_sr, patches):
+    """A finite loss above the first: only the steps that it is after are undone."""
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    adapted = adapter.adapt(*patches, 0.02, held_out=patches)
+    adapted.losses[:] = []
+    found = {}
+    for steps, params in adapted.trajectory([0, 1, 2, 3]):
+        adapted.losses[-1] = [0.5, 0.4, 0.6, 0.3][steps]  # as a rate that is a little too large would give it
+        found[steps] = params, adapted.diverged(steps)
+    assert [diverged for _, diverged in found.values()] == [False, False, True, False]
+    adapted = adapter.adapt(*patches, 5.0)
+    results = {steps: (used, params) for steps, used, params in adapted.results([0, 1, 3])}
+    assert adapted.losses[0] < adapted.losses[1] < np.inf
+    assert [used for used, _ in results.values()] == [0, 0, 0]
+    assert all(params is adapter.params for _, params in results.values())
+    (remark,) = adapted.remarks({steps: used for steps, (used, _) in results.items()})
+    assert "the loss diverged" in remark
+    assert "after 1, " in remark
+    assert "unadapted weights are used. Remedy: a lower --task_lr" in remark
+
+
+def test_auto_takes_the_steps_with_the_lowest_held_out_loss(tiny_sr, patches):
+    """Judged by patches that no step saw, here ones that contradict the others after a while."""
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    contrary = patches[0][::-1], patches[1][::-1] * 0.5 + patches[1] * 0.5
+    adapted = adapter.adapt(*patches, 0.05, held_out=contrary)
+    steps, params = adapted.best(6)
+    judged = adapter.adapt(*contrary, 0.05)
+    losses = [judged._loss(params, judged._chunks) for _, params in adapter.adapt(*patches, 0.05).trajectory(range(7))]
+    np.testing.assert_array_equal(adapted.held_out_losses, losses)
+    assert steps == int(np.argmin(losses))
+    expected = dict(adapter.adapt(*patches, 0.05).trajectory([steps]))[steps]
+    for name in tiny_sr:
+        np.testing.assert_array_equal(params[name], expected[name])
+    assert losses[steps] <= losses[0]
+
+
+@pytest.mark.parametrize(("rate", "used"), [(1e12, 0), (0.0, 0)])
+def test_auto_takes_none_where_none_is_better(tiny_sr, patches, rate, used):
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    adapted = adapter.adapt(*patches, rate, held_out=patches)
+    assert list(adapted.results(["auto:4"])) == [("auto:4", used, adapter.params)]
+    assert adapted.remarks({"auto:4": 0}) == ["none of 1 to 4 steps lowers the held-out loss, so auto takes none"]
+
+
+def test_held_out_patches_change_no_step_and_are_said_to_get_worse(tiny_sr, patches):
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    alone, judged = adapter.adapt(*patches, 0.05), adapter.adapt(*patches, 0.05, (patches[0], patches[1] + 5))
+    weights = [dict(adapted.trajectory([1, 3])) for adapted in (alone, judged)]
+    assert alone.losses == judged.losses
+    for steps in (1, 3):
+        for name in tiny_sr:
+            np.testing.assert_array_equal(weights[0][steps][name], weights[1][steps][name])
+    assert alone.remarks({1: 1, 3: 3}) == []
+    assert judged.held_out_losses[3] > judged.held_out_losses[0]
+    remarks = judged.remarks({0: 0, 1: 1, 3: 3})
+    assert [remark.split(" the held-out loss is")[0] for remark in remarks] == ["after 1 step", "after 3 steps"]
+
+
+def test_strength(tiny_sr, patches):
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    adapted = adapter.adapt(*patches, 0.05)
+    params = dict(adapted.trajectory([2]))[2]
+    assert adapted.at_strength(params, 1) is params
+    assert adapted.at_strength(params, 0) is adapter.params
+    half = adapted.at_strength(params, 0.5)
+    for name, value in tiny_sr.items():
+        np.testing.assert_allclose(half[name], (value + params[name]) / 2, atol=1e-7)
+
+
+def test_what_a_photo_gives_does_not_depend_on_those_before(tiny_sr, patches):
+    """Nor does it matter for which shapes the functions were traced first, or how many steps come after."""
+    adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
+    first = dict(adapter.adapt(*patches, 0.05).trajectory([1]))[1]
+    for part in (slice(0, 1), slice(0, 5)):
+        dict(adapter.adapt(patches[0][part, :6], patches[1][part, :24], 0.05).trajectory([2]))
+    again = dict(adapter.adapt(*patches, 0.05).trajectory([0, 1, 3]))[1]
+    for name in tiny_sr:
+        np.testing.assert_array_equal(first[name], again[name])
+
+
 def test_without_patches_nothing_is_adapted(tiny_sr):
     adapter = adaptation.Adapter(Weights("", tiny_sr, None), xla=False)
     adapted = adapter.adapt(np.zeros((0, 8, 8, 3), np.float32), np.zeros((0, 32, 32, 3), np.float32), 0.05)

@@ -7,6 +7,7 @@ from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import masknet
 from metaf2n_tf.upscale import model
+from metaf2n_tf.upscale.patches import sample_patches
 from metaf2n_tf.weights import npz, tf1_checkpoint
 
 
@@ -41,6 +42,28 @@ def test_adapt_and_upscale(meta_trained):
 def test_without_faces_nothing_is_adapted(meta_trained):
     adaptation = meta_trained.adapt([])
     assert [params is meta_trained.unadapted for _, params in adaptation.trajectory([0, 3])] == [True, True]
+
+
+def test_auto_needs_two_patches_and_gives_the_same_on_every_run(meta_trained):
+    runs = [meta_trained.adapt([face(30, 26)], patch_size=32, patch_num_per_img=8, auto=True) for _ in range(2)]
+    (steps, params), (again, same) = (adaptation.best(3) for adaptation in runs)
+    assert (runs[0].patches, len(runs[0].held_out_losses), steps) == (6, 4, again)
+    assert runs[0].held_out_losses == runs[1].held_out_losses
+    np.testing.assert_array_equal(params["MODEL/conv_last/weight"], same["MODEL/conv_last/weight"])
+    single = meta_trained.adapt([face(7, 8)], patch_size=32, auto=True)
+    assert single.best(3) == (0, meta_trained.unadapted)
+    assert single.remarks({"auto:3": 0}) == ["a single patch leaves none to judge the steps by, so auto makes none"]
+
+
+def test_plain_steps_are_made_on_the_published_patches(meta_trained):
+    """Those that judge are drawn after them."""
+    faces = [face(30, 26), face(20, 40, 7)]
+    adaptation = meta_trained.adapt(faces, patch_size=32, patch_num_per_img=4, seed=3)
+    drawn = sample_patches(faces, 32, 4, np.random.default_rng(3))
+    (_, _, lq, hq), (_, _, judging, _) = adaptation._chunks[0], adaptation._held_out[0]
+    np.testing.assert_array_equal(lq, drawn[0])
+    np.testing.assert_array_equal(hq, drawn[1])
+    assert (adaptation.patches, len(judging)) == (8, 2)
 
 
 def test_impossible_patches(meta_trained):

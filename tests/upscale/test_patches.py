@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from metaf2n_tf.upscale.patches import sample_patches, used_whole
+from metaf2n_tf.upscale.patches import hold_out, sample_patches, used_whole
 
 
 def face(height, width, offset=0):
@@ -50,3 +51,18 @@ def test_the_seed_decides():
     pairs = [face(60, 50)]
     np.testing.assert_array_equal(draw(pairs, seed=4)[0], draw(pairs, seed=4)[0])
     assert not np.array_equal(draw(pairs, seed=4)[0], draw(pairs, seed=5)[0])
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(0, 0), (1, 0), (2, 1), (7, 1), (8, 2), (16, 4), (35, 8)])
+def test_a_quarter_is_held_out_by_the_seed(count, held_out):
+    numbers = np.arange(count, dtype=np.float32).reshape(-1, 1, 1, 1)
+    kept, judges = hold_out(numbers, numbers + 100, np.random.default_rng(3))
+    again = hold_out(numbers, numbers + 100, np.random.default_rng(3))
+    assert len(judges[0]) == held_out
+    assert sorted([*kept[0].ravel(), *judges[0].ravel()]) == list(range(count))
+    for lq, hq in (kept, judges):
+        np.testing.assert_array_equal(lq + 100, hq)
+    np.testing.assert_array_equal(again[1][0], judges[0])
+    if count == 35:
+        other = hold_out(numbers, numbers, np.random.default_rng(4))
+        assert not np.array_equal(other[1][0], judges[0])
