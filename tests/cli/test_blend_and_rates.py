@@ -66,7 +66,7 @@ def test_a_rate_of_ones_own_takes_the_place_of_the_learned_ones(place):
     learned = (place.out / "a.png").read_bytes()
     own = ("--face_dir", place.faces, "--task_lr", "1e-3", "--tile_pad", 7)
     log = place.test(*own)
-    assert "1 photos are made anew, as these are not those of their records: task_lr, tile_pad" in log
+    assert "1 photo is made anew, as these are not those of the record: task_lr, tile_pad" in log
     assert "task_lr: 0.001" in log
     assert (place.record()["task_lr"], place.record()["tile_pad"], place.record()["blend"]) == (1e-3, 7, None)
     assert (place.out / "a.png").read_bytes() != learned

@@ -121,12 +121,12 @@ def test_what_has_changed_is_made_anew_as_if_nothing_had_been_there(go):
     go()
     write_face("a.png", 5)
     log = go()
-    assert "1 photos have their results already" in log
-    assert "1 photos are made anew, as these are not those of their records: inputs\n" in log
+    assert "1 photo has its results already" in log
+    assert "1 photo is made anew, as these are not those of the record: inputs\n" in log
     go(output_dir=Path("fresh"))
     assert result("a.png") == Path("fresh/a.png").read_bytes()
     Path("out/a.png").write_bytes(result("a.png")[:50])
-    assert "not those of their records: results, seed\n" in go(seed=1)
+    assert "not those of the record: results, seed\n" in go(seed=1)
     go(output_dir=Path("fresh"), seed=1)
     assert result("a.png") == Path("fresh/a.png").read_bytes()
     assert "2 photos have their results already" in go(seed=1)
@@ -154,7 +154,7 @@ def test_a_restorers_own_weights_count_by_content(go, sample_lq):
     assert (first["faces"], first["detector"], first["restorer"]) == (1, "mtcnn", "faces_lite")
     assert "2 photos have their results already" in go(**found_here)
     npz.write_npz(Path("faces.npz"), srvgg_weights.make_tiny(seed=8))
-    assert "2 photos are made anew, as these are not those of their records: restorer_weights\n" in go(**found_here)
+    assert "2 photos are made anew, as these are not those of the record: restorer_weights\n" in go(**found_here)
     assert records()["a.png"]["restorer_weights"] != first["restorer_weights"]
     shutil.copy("faces.npz", "moved.npz")
     assert "2 photos have their results already" in go(**found_here | {"restorer": "faces_lite:moved.npz"})
@@ -165,7 +165,7 @@ def test_records_that_say_nothing(go):
     go()
     before = result("a.png")
     Path("out/results.jsonl").write_bytes(b'\xff\xfe{"photo": 5}\n[]\n{"photo": "a.png", "inputs": [1]}\n')
-    assert "1 photos are made anew" in go()
+    assert "1 photo is made anew" in go()
     assert result("a.png") == before
     assert set(records()) == {"a.png", "none.png"}
     Path("out/results.jsonl").unlink()
