@@ -137,12 +137,13 @@ def run(options: Options) -> int:
         if files.real(options.input_dir).is_relative_to(files.real(side)):
             raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
     listed = listing.list_photos(options.input_dir, options.ext, options.recursive, options.output_dir, sides)
+    find_faces = _face_finder(options)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):
-        return _write_faces(options, *listed)
+        return _write_faces(options, find_faces, *listed)
 
 
-def _write_faces(options: Options, input_dir: Path, photos: Sequence[Path]) -> int:
+def _face_finder(options: Options) -> FaceFinder:
     runtime.select_device(options.gpu)
 
     def sr() -> dict[str, np.ndarray]:
@@ -153,7 +154,10 @@ def _write_faces(options: Options, input_dir: Path, photos: Sequence[Path]) -> i
 
     flags = ("published_crops", "save_aligned", "exemplar_dir", "exemplar_map")
     setting = restore.Setting(sr, **{flag: getattr(options, flag) for flag in flags})
-    find_faces = FaceFinder(options.detector, options.restorer, setting, options.selection)
+    return FaceFinder(options.detector, options.restorer, setting, options.selection)
+
+
+def _write_faces(options: Options, find_faces: FaceFinder, input_dir: Path, photos: Sequence[Path]) -> int:
     for side in (folder.LQ, folder.HQ):
         files.make_folder(options.output_dir / side)
     counts: dict[Path, int] = {}

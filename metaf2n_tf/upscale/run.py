@@ -180,7 +180,10 @@ class Session:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
-        inputs = self._inputs(name)
+        try:
+            inputs = self._inputs(name)
+        except OSError as error:
+            raise UserError(f"{error.filename}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
