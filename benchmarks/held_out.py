@@ -41,7 +41,7 @@ flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", l
 flags.DEFINE_list("degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all.")
 flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
 flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
-flags.DEFINE_float("control_lr", 2e-2, "The control's rate for its own step.")
+flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
 flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
 flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
 flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
