@@ -2,7 +2,8 @@
 
 A narrow SR network, which begins as an enlargement by nearest neighbour, is meta-trained by main.py on four pictures.
 The restored faces are the faces as they were before degradation, so that no restorer is needed. Checkpoints are then
-judged on another picture and other degradations, before and after one inner step. Everything lands in results/train_demo.
+judged on another picture and other degradations, before and after one inner step. Everything lands in
+results/train_demo.
 """
 
 import shutil
