@@ -19,6 +19,7 @@ from commands import ROOT, environment
 from PIL import Image
 
 import config
+import metaf2n_tf
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords import generate
 from metaf2n_tf.data.tfrecords.squares import Cutting
@@ -108,6 +109,13 @@ def sub_commands():
 def section(name):
     """What commands.md says of a sub-command."""
     return re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", COMMANDS.read_text(), re.M | re.S)[1]
+
+
+def test_one_version():
+    released = re.search(r"^## \[(\d.*?)\] - (.*)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert released[1] == metaf2n_tf.__version__
+    assert f"\nversion: {released[1]}\ndate-released: {released[2]}\n" in citation
 
 
 def test_the_readme_is_short():
