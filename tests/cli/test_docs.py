@@ -337,12 +337,45 @@ def test_the_examples_in_python_run(checkout, monkeypatch, sample_lq):
     assert others == {README, CONTRIBUTING} | in_docs, "run here what else there is"
 
 
+def worked_example(what, name):
+    """The module of a section of CONTRIBUTING, and the row that goes into its table."""
+    text = CONTRIBUTING.read_text().split(f"## A new {what}\n")[1].split("\n## ")[0]
+    code, row = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    module = types.ModuleType(name)
+    exec(code, vars(module))
+    return module, row
+
+
+def test_the_worked_example_of_a_restorer(monkeypatch, tiny_sr, sample_lq):
+    """One module and one row: a restorer from outside is offered, and restores faces of photos and of meta-batches."""
+    restorers = pytest.importorskip("metaf2n_tf.faces.restorers")  # the table is about to come
+    from metaf2n_tf.faces.detect import Face
+
+    name = f"{restorers.__name__}.sharpened"
+    module, row = worked_example("face restorer", name)
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(restorers.RESTORERS, "sharpened", eval(row, vars(restorers)))
+    assert "sharpened: no face restorer, only the SR network's output" in restorers.described(restorers.of_photos())
+    assert "sharpened" in restorers.of_batches()
+    assert "sharpened" not in restorers.defaults()
+    needs = restorers.Needs(sr=lambda: tiny_sr)
+    plain, sharpened = (restorers.RESTORERS[key].load(None, needs) for key in ("self_ensemble", "sharpened"))
+
+    levels = images.read_rgb8(sample_lq)
+    face = Face(0, (40, 40, 71, 71), 0.99, np.zeros((5, 2), np.float32))
+    (found,) = sharpened.for_photos(False)(levels, [face], None)
+    np.testing.assert_array_equal(found.lq, levels[40:72, 40:72])
+    assert found.hq.shape == (128, 128, 3)
+
+    batch = np.stack([levels[:32, :32], levels[40:72, 40:72]])
+    restored, other = (loaded.for_batches(128)(batch).numpy() for loaded in (sharpened, plain))
+    assert restored.shape == other.shape == (2, 128, 128, 3)
+    assert np.var(np.diff(np.float32(restored), axis=1)) > np.var(np.diff(np.float32(other), axis=1))
+
+
 def test_the_worked_example_of_a_network(monkeypatch, tmp_path, sample_lq):
     """One module and one row: a network from outside is loaded, adapted and used."""
-    text = CONTRIBUTING.read_text().split("## A new SR network")[1].split("\n## ")[0]
-    code, row = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
-    espcn = types.ModuleType("espcn")
-    exec(code, vars(espcn))
+    espcn, row = worked_example("SR network", "espcn")
     network = eval(row, vars(sr) | {"espcn": espcn})
     monkeypatch.setattr(sr, "NETWORKS", (network, *sr.NETWORKS))
 
