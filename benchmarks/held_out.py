@@ -33,7 +33,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metaf2n_tf import cli, runtime  # noqa: E402
+from metaf2n_tf import runtime  # noqa: E402
+from metaf2n_tf.commands import cli  # noqa: E402
 
 flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
 flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
@@ -219,7 +220,7 @@ class Bench:
     """The networks and the finder of faces, made once."""
 
     def __init__(self, args: flags.FlagValues):
-        from metaf2n_tf.faces.generate import FaceFinder, Selection
+        from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
         from metaf2n_tf.faces.restore import Setting
         from metaf2n_tf.upscale.model import MetaF2N
         from metaf2n_tf.weights.load import FACES_LITE, load_weights

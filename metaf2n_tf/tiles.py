@@ -1,16 +1,18 @@
 """Super-resolve a picture of any size: only one tile at a time reaches the device, so memory does not grow with it."""
 
 import itertools
+import logging
 import math
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import sr
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TILE = 256
 _SMALLEST_TILE = 32
@@ -93,7 +95,7 @@ class SuperResolver:
     def _finite_forward(self, params: sr.Params, window: np.ndarray) -> np.ndarray:
         out = self._forward(params, window, self.precision)
         if not np.isfinite(out).all() and self.precision != "float32":
-            say(f"a tile came out non-finite in {self.precision}: recomputed in float32")
+            logger.warning(f"a tile came out non-finite in {self.precision}: recomputed in float32")
             out = self._forward(params, window, "float32")
         if not np.isfinite(out).all():
             raise UserError("the network's output is not finite: these weights cannot be used on this photo")
@@ -135,5 +137,7 @@ class SuperResolver:
                     raise UserError(
                         f"out of memory even in tiles of {self.used_tile} pixels. Remedy: --gpu -1"
                     ) from None
-                say(f"out of memory in tiles of {self.used_tile or 'the whole photo'}: trying --tile {smaller}")
+                logger.warning(
+                    f"out of memory in tiles of {self.used_tile or 'the whole photo'}: trying --tile {smaller}"
+                )
                 self.used_tile = smaller

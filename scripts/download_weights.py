@@ -1,39 +1,11 @@
-"""Fetch, verify and convert known weights.
-
-python scripts/download_weights.py --list
-python scripts/download_weights.py realesrgan-x4plus
-"""
+"""Fetch, verify and convert known weights."""
 
 import sys
 from pathlib import Path
 
-from absl import flags
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from metaf2n_tf import cli, runtime  # noqa: E402
-
-flags.DEFINE_bool("list", False, "Show the known weights and stop.")
-
-
-def main(args: flags.FlagValues, names: list[str]) -> int:
-    """Run with the flags and the names of weights, return the exit code."""
-    runtime.import_tensorflow()
-    from metaf2n_tf.weights import fetch
-    from metaf2n_tf.weights.catalogue import CATALOGUE
-
-    if args.list or not names:
-        for name, entry in CATALOGUE.items():
-            print(f"{name:24}{entry.megabytes:4} MB  {entry.file}\n{'':24}{entry.what}\n{'':24}{entry.places}")
-        return cli.OK
-    for name in names:
-        if name not in CATALOGUE:
-            raise cli.UserError(f"{name}: not a known name. Remedy: one of {', '.join(CATALOGUE)}")
-    for name in names:
-        fetch.fetch(name, CATALOGUE[name])
-    return cli.OK
-
+from metaf2n_tf.commands import cli, weights
 
 if __name__ == "__main__":
-    cli.run(main, takes_names=True)
+    cli.run(weights)

@@ -1,71 +1,11 @@
-"""Find out what fine-tuning steps are worth: many settings over a folder of photos, in one pass.
-
-python scripts/fine_tune_experiment.py --input_dir LQ --gt_dir GT --output_dir EXPERIMENT --fine_tune_num 0,1,2,5,10
-"""
+"""Find out what fine-tuning steps are worth: many settings over a folder of photos, in one pass."""
 
 import sys
 from pathlib import Path
 
-from absl import flags
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from metaf2n_tf import cli, runtime
-
-flags.DEFINE_string("input_dir", None, "Folder of LQ photos.", required=True)
-flags.DEFINE_string(
-    "face_dir", None, "Folder with Face_LQ and Face_HQ (generate_test_faces.py). Left out: faces are found here."
-)
-flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name. Left out: only metrics that need none.")
-flags.DEFINE_string("output_dir", "./results/experiment", "Folder for tables, plot, measurements, pictures and report.")
-flags.DEFINE_string("model_dir", None, "Weights, as for test.py.")
-flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE.")
-flags.DEFINE_string(
-    "fine_tune_num",
-    "0,1,2,5,10",
-    "Numbers of steps, and auto or auto:N, as for test.py; 0 is always among them.",
-)
-flags.DEFINE_list("strength", ["1"], "Shares of the adaptation's change of the weights, 0 to 1, as for test.py.")
-flags.DEFINE_list("task_lr", [], "Learning rates, like 1e-3,1e-2. Default: the one that suits the weights.")
-flags.DEFINE_string("patch_size", "64", "Sides of the HQ face patches in pixels.")
-flags.DEFINE_string("patch_num_per_img", "16", "Numbers of patches cut from each face.")
-flags.DEFINE_string("seeds", "0", "Seeds of the patch positions.")
-flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
-flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
-flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
-flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
-flags.DEFINE_enum("niqe", "pyiqa", ["pyiqa", "basicsr"], "Whose NIQE: pyiqa's, as published, or BasicSR's.")
-flags.DEFINE_bool("save_pictures", False, "Also the results themselves, pictures/SETTING/steps_N/NAME.png.")
-flags.DEFINE_bool("report", False, "Also report.html: sliders, faces, losses and metrics, in one file; saves pictures.")
-flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
-flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
-flags.DEFINE_bool("overwrite", False, "Measure anew what is measured already.")
-flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
-cli.define_max_megapixels()
-
-
-def main(args: flags.FlagValues) -> int:
-    """Run with the flags, return the exit code."""
-    runtime.import_tensorflow()
-    from metaf2n_tf.experiment import sweep
-    from metaf2n_tf.upscale import steps
-
-    paths = ["input_dir", "face_dir", "gt_dir", "output_dir", "model_dir"]
-    numbers = ["patch_size", "patch_num_per_img", "seeds"]
-    values = ["blend", "tile", "tile_pad", "precision", "detector", "restorer", "niqe", "save_pictures", "report"]
-    values += ["recursive", "ext", "overwrite", "gpu"]
-    return sweep.run(
-        sweep.Options(
-            **{name: None if args[name].value is None else Path(args[name].value) for name in paths},
-            **{name: cli.parse_ints(name, args[name].value) for name in numbers},
-            **{name: args[name].value for name in values},
-            fine_tune_num=steps.parse_steps(args.fine_tune_num),
-            task_lr=cli.parse_floats("task_lr", args.task_lr),
-            strength=cli.parse_floats("strength", args.strength),
-        )
-    )
-
+from metaf2n_tf.commands import cli, experiment
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(experiment)

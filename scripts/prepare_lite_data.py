@@ -21,7 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metaf2n_tf import cli  # noqa: E402
+from metaf2n_tf.commands import cli  # noqa: E402
 from metaf2n_tf.data import files  # noqa: E402
 
 flags.DEFINE_string("pictures", None, "Folder with photos, faces_cc_by and faces_nc.", required=True)

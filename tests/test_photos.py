@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from metaf2n_tf import photos
+from metaf2n_tf.commands.runs import photos
 from metaf2n_tf.errors import CannotWriteError, UserError
 
 NAMES = [Path("a.png"), Path("b.png"), Path("c.png")]

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 import tempfile
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.errors import CannotWriteError, UserError
+
+logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255  # bytes, of every usual file system
@@ -188,7 +190,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"{folder}: another run is writing there") from None
         except OSError as error:  # some network file systems
-            say(f"{folder}: cannot be locked ({error.strerror}), so do not start another run there")
+            logger.warning(f"{folder}: cannot be locked ({error.strerror}), so do not start another run there")
         yield
     finally:
         os.close(descriptor)

@@ -6,6 +6,7 @@ pixels that Pillow would cut to 8. Whatever cannot be kept is said.
 
 import functools
 import io
+import logging
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files, png, profiles, size
 from metaf2n_tf.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 PICTURES = ("bmp", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 _EXIF_ORIENTATION = 0x0112
@@ -76,7 +78,7 @@ def _bits(image: Image.Image, head: bytes) -> int:
 @functools.cache
 def _say_once(message: str) -> None:
     """A picture may be read several times."""
-    say(message)
+    logger.warning(message)
 
 
 def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> None:
@@ -157,7 +159,7 @@ def _encode_exif(exif: Image.Exif, path: Path) -> bytes | None:
     try:
         return exif.tobytes() if len(exif) else None
     except (ValueError, TypeError, struct.error) as error:
-        say(f"{path}: its EXIF is damaged ({error}) and is left out of the result")
+        logger.warning(f"{path}: its EXIF is damaged ({error}) and is left out of the result")
         return None
 
 

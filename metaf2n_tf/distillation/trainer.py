@@ -1,6 +1,7 @@
 """The training loop of KDFSRNet's teacher and student: TFRecords of faces in, checkpoints out."""
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -9,8 +10,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf import cli
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords.records import RecordSet
 from metaf2n_tf.distillation import checkpoint, faces
@@ -18,13 +17,15 @@ from metaf2n_tf.distillation.checkpoint import Progress
 from metaf2n_tf.distillation.losses import distillation_weights
 from metaf2n_tf.distillation.settings import TEACHER, Settings
 from metaf2n_tf.distillation.step import State, TrainingStep, initial_state, unpack
-from metaf2n_tf.errors import UserError, first_line
+from metaf2n_tf.errors import DivergedError, UserError, first_line
 from metaf2n_tf.metrics.psnr import psnr_y
 from metaf2n_tf.metrics.ssim import ssim_y
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.face_networks import load_kdfsrnet_teacher
+
+logger = logging.getLogger(__name__)
 
 CROP = 8  # pixels at the border that are not measured
 MAX_SKIPPED = 10  # give up after so many steps in a row whose gradients were not finite
@@ -63,13 +64,13 @@ def _start(settings: Settings) -> tuple[State, Progress, bool]:
     """The state to begin with, the place in the data, and whether that is a checkpoint's."""
     found = training_folder.newest(settings.place)
     if found is None:
-        say(f"no checkpoint in {settings.place}: training starts at epoch 1")
+        logger.info(f"no checkpoint in {settings.place}: training starts at epoch 1")
         return initial_state(kdfsrnet.initial_params(settings.seed, settings.architecture)), Progress(), False
     if not settings.resume:
         raise UserError(
             f"{settings.place}: holds a checkpoint. Remedy: --resume to go on from it, or another --output_dir"
         )
-    say(f"going on from {found[1]}")
+    logger.info(f"going on from {found[1]}")
     return *checkpoint.restore(found[1], settings.architecture), True
 
 
@@ -118,13 +119,14 @@ class Trainer:
         settings = self._settings
         return measure(self._step, self._val, settings.batch_size, settings.scale, settings.stage == TEACHER)
 
-    def run(self) -> int:
+    def run(self) -> int | None:
         """Train up to `epochs` epochs in all, or until a signal comes.
 
         Returns:
-          The exit code.
+          The signal's number, None where all epochs are done.
 
         Raises:
+          DivergedError: `MAX_SKIPPED` steps in a row were not finite.
           UserError: a record is damaged, or a file cannot be written.
         """
         settings, place = self._settings, self._settings.place
@@ -132,7 +134,7 @@ class Trainer:
         with files.alone_in(place):
             self._save_settings()
             count = sum(math.prod(shape) for shape in kdfsrnet.variable_shapes(settings.architecture).values())
-            say(f"{settings.stage}: {count:,} parameters, {self._data.count} faces of {self._data.side} pixels")
+            logger.info(f"{settings.stage}: {count:,} parameters, {self._data.count} faces of {self._data.side} pixels")
             if not self._resumed:
                 self._save()
             files.make_folder(place / "logs")
@@ -141,16 +143,16 @@ class Trainer:
                 if self._resumed and not self._progress.records:  # a run may end between an epoch and its measuring
                     self._show_scores()
                 while self._progress.epoch < settings.epochs:
-                    code = self._run_epoch(signals)
-                    if code is not None:
-                        return code
+                    stopped_by = self._run_epoch(signals)
+                    if stopped_by is not None:
+                        return stopped_by
                     self._save()
                     self._show_scores()
-        say(f"done: {self._progress.epoch} epochs, {self._progress.step} steps")
-        return cli.OK
+        logger.info(f"done: {self._progress.epoch} epochs, {self._progress.step} steps")
+        return None
 
     def _run_epoch(self, signals: list[int]) -> int | None:
-        """The rest of the current epoch; an exit code if the run is to end in it."""
+        """The rest of the current epoch; the signal's number if one ended it."""
         settings, now = self._settings, self._progress
         order = faces.epoch_order(self._data.count, settings.seed, now.epoch, settings.augment)
         weights = distillation_weights(now.epoch) if settings.distils else None
@@ -166,7 +168,9 @@ class Trainer:
                     parts[name] += float(getattr(losses, name))
             else:
                 self._skipped += 1
-                say(f"step {now.step + 1}: loss or gradients are not finite, no update ({self._skipped} in a row)")
+                logger.info(
+                    f"step {now.step + 1}: loss or gradients are not finite, no update ({self._skipped} in a row)"
+                )
             now = self._progress = Progress(
                 step=now.step + 1,
                 epoch=now.epoch,
@@ -175,18 +179,19 @@ class Trainer:
                 loss=now.loss + (float(losses.total) if finite else 0.0),
             )
             if self._skipped >= MAX_SKIPPED:
-                say(
-                    f"error: {self._skipped} steps in a row were not finite: training has diverged. Remedy: go on from "
+                raise DivergedError(
+                    f"{self._skipped} steps in a row were not finite: training has diverged. Remedy: go on from "
                     f"{training_folder.newest(settings.place)[1]} with --resume and a lower --lr"
                 )
-                return cli.SOME_FAILED
             if signals:
                 self._save()
-                say(f"stopped by a signal after step {now.step}; --resume goes on")
-                return 128 + signals[0]
+                logger.info(f"stopped by a signal after step {now.step}; --resume goes on")
+                return signals[0]
             if time.monotonic() - shown > _SECONDS:
                 shown = time.monotonic()
-                say(f"epoch {now.epoch + 1}: {now.records} of {self._data.count} faces, loss {_mean_loss(now):.3f}")
+                logger.info(
+                    f"epoch {now.epoch + 1}: {now.records} of {self._data.count} faces, loss {_mean_loss(now):.3f}"
+                )
         steps = max(now.steps - steps_before, 1)
         self._show_epoch(now, {name: value / steps for name, value in parts.items()})
         self._progress = Progress(step=now.step, epoch=now.epoch + 1)
@@ -196,7 +201,7 @@ class Trainer:
         loss = _mean_loss(now)
         named = {"train_loss": loss} | {f"train_{name}": 255 * value for name, value in parts.items()}
         self._log(now.epoch + 1, named)
-        say(f"epoch {now.epoch + 1}/{self._settings.epochs}: loss {loss:.3f}")
+        logger.info(f"epoch {now.epoch + 1}/{self._settings.epochs}: loss {loss:.3f}")
 
     def _show_scores(self) -> None:
         epoch = self._progress.epoch
@@ -204,7 +209,7 @@ class Trainer:
             return
         scores = self.measure()
         self._log(epoch, {"val_psnr_DIC": scores.psnr, "val_ssim_DIC": scores.ssim})
-        say(f"epoch {epoch}/{self._settings.epochs}: PSNR {scores.psnr:.3f}, SSIM {scores.ssim:.4f}")
+        logger.info(f"epoch {epoch}/{self._settings.epochs}: PSNR {scores.psnr:.3f}, SSIM {scores.ssim:.4f}")
 
     def _log(self, epoch: int, values: dict[str, float]) -> None:
         try:
@@ -213,11 +218,11 @@ class Trainer:
                     tf.summary.scalar(name, value)
             self._writer.flush()
         except tf.errors.OpError as error:  # no reason to end a training
-            say(f"epoch {epoch} is not in TensorBoard's files: {first_line(error)}")
+            logger.warning(f"epoch {epoch} is not in TensorBoard's files: {first_line(error)}")
 
     def _save(self) -> None:
         settings = self._settings
-        say(f"saved {checkpoint.save(settings.place, self.state, self._progress, settings.keep_checkpoints)}")
+        logger.info(f"saved {checkpoint.save(settings.place, self.state, self._progress, settings.keep_checkpoints)}")
 
     def _save_settings(self) -> None:
         """Keep the settings beside the checkpoints, and say where they are not those of before."""
@@ -226,8 +231,8 @@ class Trainer:
         training_folder.save_settings(self._settings.place / "settings.json", values, may_differ)
 
 
-def train(settings: Settings) -> int:
-    """Train; returns the exit code.
+def train(settings: Settings) -> int | None:
+    """Train; see `Trainer.run`.
 
     Raises:
       UserError: something is missing, damaged, does not go together or cannot be written; or memory is at an end.

@@ -1,6 +1,7 @@
 """Face restorers: a photo and its faces in, (LQ, restored HQ) pairs out. `RESTORERS` is the table of them."""
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align
@@ -22,6 +22,8 @@ from metaf2n_tf.networks import gpen, kdfsrnet
 from metaf2n_tf.tiles import SuperResolver, times_scale
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 from metaf2n_tf.weights.load import load_weights
+
+logger = logging.getLogger(__name__)
 
 _CONTEXT = 16  # least LQ pixels around a face that its super-resolution sees
 _FACES_LITE_CONTEXT = 0.4  # of a face's longer side: what faces_lite saw around the faces that it was trained on
@@ -153,7 +155,7 @@ def restore_aligned(
 
 def _aligned(name: str, make_network: Callable[[Path], AlignedNetwork], weights: Path, setting: Setting) -> Restorer:
     network = make_network(weights)
-    say(f"{name}: takes faces of {network.size} pixels")
+    logger.info(f"{name}: takes faces of {network.size} pixels")
     return restore_aligned(network, network.size, setting.published_crops)
 
 
@@ -169,7 +171,7 @@ def _asffnet(weights: Path, setting: Setting) -> Restorer:
             "and its faces as --face_dir"
         )
     library = Library(setting.exemplar_dir, setting.exemplar_map)
-    say(f"exemplars: of {', '.join(library.persons)}")
+    logger.info(f"exemplars: of {', '.join(library.persons)}")
     guided = GuidedRestorer(weights, library, setting.find_faces)
 
     def restore(rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:

@@ -1,6 +1,7 @@
 """Restorers of whole batches of aligned LQ faces, as functions of tensors: what meta-batches are made with."""
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data.meta_batches import BatchRestorer
 from metaf2n_tf.data.operations.resize import resize_to
 from metaf2n_tf.errors import UserError
@@ -20,6 +20,8 @@ from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, Library
 from metaf2n_tf.networks import gpen, kdfsrnet, sr
 from metaf2n_tf.weights.face_networks import load_gpen, load_kdfsrnet
 from metaf2n_tf.weights.load import load_weights
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _asffnet(weights: Path, side: int, needs: Needs) -> BatchRestorer:
         )
     guided = GuidedRestorer(weights, library, functools.partial(detect_faces, DETECTORS["mtcnn"].build()))
     exemplars = guided.exemplars(library.persons[0])
-    say(f"{len(exemplars)} exemplars; faces are found in them by mtcnn where they have no landmarks")
+    logger.info(f"{len(exemplars)} exemplars; faces are found in them by mtcnn where they have no landmarks")
     return restore_with_exemplars(guided, exemplars)
 
 

@@ -1,6 +1,7 @@
 """The training loop (MetaF2N's `train.py`): meta-batches in, checkpoints out."""
 
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -12,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf import cli
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import DivergedError, UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.losses import LossWeights
@@ -31,6 +30,8 @@ from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
+
+logger = logging.getLogger(__name__)
 
 RANDOM = "random"
 
@@ -93,7 +94,7 @@ def untrained_state(settings: Settings) -> TrainingState:
     instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
     _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
     weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
-    say(f"SR network: {weights}")
+    logger.info(f"SR network: {weights}")
     network = weights.sr | (context_branch(weights, settings.SEED) if settings.CONTEXT_BRANCH else {})
     generator = dict(network)
     if settings.INNER_LOOP:
@@ -141,7 +142,7 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
     if found is None and options.step:
         raise UserError(f"--step {options.step}: there is no checkpoint in {place}. Remedy: --step 0")
     if found is None:
-        say(f"no checkpoint in {place}: training starts at step 0")
+        logger.info(f"no checkpoint in {place}: training starts at step 0")
         return 0, untrained_state(settings), False
     step, prefix = found
     if not options.resume and step != options.step:
@@ -149,7 +150,7 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
             f"--step {options.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
             "--resume to go on from it, or another --trial"
         )
-    say(f"going on from {prefix}")
+    logger.info(f"going on from {prefix}")
     state = checkpoint.restore(prefix)
     _check_restored(settings, prefix, state)
     return step, state, True
@@ -166,7 +167,7 @@ class Trainer:
         """
         self._strategy = choose_strategy()  # before TensorFlow is used
         if options.mixed_precision and not options.xla:
-            say("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
+            logger.warning("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
         self._settings, self._options = settings, options
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         self._restore = _restorer(settings, self._faces.side)
@@ -241,33 +242,34 @@ class Trainer:
             ("discriminator", discriminator.SCOPE),
         ):
             count = sum(int(np.prod(value.shape)) for name, value in trained.items() if name.startswith(f"{scope}/"))
-            say(f"{what}: {count:,} parameters")
+            logger.info(f"{what}: {count:,} parameters")
         with self._batches() as batches:
             for what in ("first step, tracing and compiling included", "second step"):
                 batch = next(batches)
                 started = time.monotonic()
                 _, report = self._replicas.step(self._state, batch, self.step)
                 weighted = float(report.losses.weighted)
-                say(f"{what}: {time.monotonic() - started:.2f} s, outer loss {weighted:.4f}")
+                logger.info(f"{what}: {time.monotonic() - started:.2f} s, outer loss {weighted:.4f}")
             outer = float(self._replicas.unadapted(self._state, batch).outer)
-            say(f"outer loss of the second batch without adaptation {outer:.4f}")
-        say(f"peak memory: {_peak_memory():.2f} GB")
+            logger.info(f"outer loss of the second batch without adaptation {outer:.4f}")
+        logger.info(f"peak memory: {_peak_memory():.2f} GB")
         megabytes = sum(leaf.nbytes for leaf in map(np.asarray, tf.nest.flatten(state))) / 1e6
-        say(f"a checkpoint takes {megabytes:.0f} MB, one every {self._settings.SAVE_ITER} steps")
+        logger.info(f"a checkpoint takes {megabytes:.0f} MB, one every {self._settings.SAVE_ITER} steps")
 
-    def run(self) -> int:
+    def run(self) -> int | None:
         """Train up to META_ITER steps in all, or until a signal comes.
 
         Returns:
-          The exit code.
+          The signal's number, None where all steps are done.
 
         Raises:
+          DivergedError: MAX_SKIPPED steps in a row were not finite.
           UserError: a record is damaged, or a file cannot be written.
         """
         settings = self._settings
         if self.step >= settings.META_ITER:
-            say(f"META_ITER = {settings.META_ITER} steps are done")
-            return cli.OK
+            logger.info(f"META_ITER = {settings.META_ITER} steps are done")
+            return None
         chief = self._replicas.process == 0
         if chief:
             files.make_folder(self._place)
@@ -280,7 +282,7 @@ class Trainer:
             with self._batches() as batches, watch or contextlib.nullcontext(), stop_signals() as signals:
                 return self._loop(batches, watch, signals)
 
-    def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int:
+    def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int | None:
         settings, skipped, in_a_row = self._settings, 0, 0
         while self.step < settings.META_ITER:
             if self._made_for != self._first_order:  # SECOND_ORDER_GRAD_ITER is reached
@@ -293,14 +295,13 @@ class Trainer:
             in_a_row = 0 if report.updated else in_a_row + 1
             skipped += in_a_row > 0
             if in_a_row:
-                say(f"step {self.step}: losses or gradients are not finite, no update ({in_a_row} in a row)")
+                logger.warning(f"step {self.step}: losses or gradients are not finite, no update ({in_a_row} in a row)")
             if in_a_row >= settings.MAX_SKIPPED:
                 newest = training_folder.newest(self._place)
-                say(
-                    f"error: MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
+                raise DivergedError(
+                    f"MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
                     f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"
                 )
-                return cli.SOME_FAILED
             if watch:
                 watch.start_clock(self.step)
             if watched and watch:
@@ -309,16 +310,16 @@ class Trainer:
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
                 self._save()
             if stopping:
-                say(f"stopped by a signal after step {self.step}; --resume goes on")
-                return 128 + (signals[0] if signals else signal.SIGTERM)
-        say(f"done: {self.step} steps")
-        return cli.OK
+                logger.info(f"stopped by a signal after step {self.step}; --resume goes on")
+                return signals[0] if signals else signal.SIGTERM
+        logger.info(f"done: {self.step} steps")
+        return None
 
     def _save(self) -> None:
         if self._replicas.process == 0:
             state = self._replicas.first(self._state)
             keep = self._settings.KEEP_CHECKPOINTS
-            say(f"saved {checkpoint.save(self._place, state, self.step, self._first_order, keep)}")
+            logger.info(f"saved {checkpoint.save(self._place, state, self.step, self._first_order, keep)}")
 
 
 def _peak_memory() -> float:
@@ -328,8 +329,8 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def train(settings: Settings, options: Options) -> int:
-    """Meta-train, or try what that takes; returns the exit code.
+def train(settings: Settings, options: Options) -> int | None:
+    """Meta-train, or try what that takes; see `Trainer.run`.
 
     Raises:
       UserError: something is missing, damaged, does not go together or cannot be written; or memory, or another
@@ -337,10 +338,10 @@ def train(settings: Settings, options: Options) -> int:
     """
     try:
         trainer = Trainer(settings, options)
-        say("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
+        logger.info("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
         if options.dry_run:
             trainer.dry_run()
-            return cli.OK
+            return None
         return trainer.run()
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(

@@ -1,5 +1,6 @@
 """What a training run shows: a line of progress, and TensorBoard's scalars and pictures under the published names."""
 
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -8,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.errors import first_line
 from metaf2n_tf.meta.meta_step import Report, Unadapted
+
+logger = logging.getLogger(__name__)
 
 _PICTURES = 4  # of a task
 
@@ -95,14 +97,14 @@ class Watch:
         self._clock = step, time.monotonic()
         self._write(step, values, batch, report, before)
         outer, judged = (np.asarray(losses)[-1] for losses in (report.losses.outer, report.losses.discriminator))
-        say(
+        logger.info(
             f"step {step}/{self._last_step}: inner {values['Train inner_loop loss']:.4f}, "
             f"outer {float(before.outer):.4f} -> {outer:.4f}, discriminator {judged:.4f}, "
             f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}{pace}"
             + (f", {skipped} skipped" if skipped else "")
         )
         if values["W max"] == 0:
-            say("W is 0 everywhere: MaskNet trusts no pixel, there is no inner step, and it may not recover")
+            logger.warning("W is 0 everywhere: MaskNet trusts no pixel, there is no inner step, and it may not recover")
 
     def _write(
         self, step: int, values: Mapping[str, float], batch: MetaBatch, report: Report, before: Unadapted
@@ -115,7 +117,7 @@ class Watch:
                     tf.summary.image(_tag(name), images, max_outputs=_PICTURES)
             self._writer.flush()
         except tf.errors.OpError as error:  # no reason to end a training
-            say(f"step {step} is not in TensorBoard's files: {first_line(error)}")
+            logger.warning(f"step {step} is not in TensorBoard's files: {first_line(error)}")
 
     def __enter__(self) -> "Watch":
         return self

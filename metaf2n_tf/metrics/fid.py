@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import itertools
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +19,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from metaf2n_tf import cli
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
+from metaf2n_tf.wording import counted
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "weights/pt_inception-2015-12-05-6726825d.pth"
 RESIZES = inception.RESIZES
@@ -140,7 +143,7 @@ def _read_all(paths: Iterable[Path]) -> Iterator[np.ndarray]:
         try:
             yield images.read_rgb8(path)
         except UserError as error:
-            cli.say(f"left out: {error}")
+            logger.warning(f"left out: {error}")
 
 
 def picture_statistics(
@@ -216,10 +219,10 @@ def _read_cache(path: Path, key: str) -> Moments | None:
     try:
         moments, found = _read_moments(path)
     except UserError as error:
-        cli.say(f"{error}; computed anew")
+        logger.info(f"{error}; computed anew")
         return None
     if found != key:
-        cli.say(f"{path}: of other pictures or weights; computed anew")
+        logger.info(f"{path}: of other pictures or weights; computed anew")
         return None
     return moments
 
@@ -230,7 +233,7 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
-        cli.say(f"{error}; so the next run computes these statistics again")
+        logger.warning(f"{error}; so the next run computes these statistics again")
 
 
 def left_out(folder: Path, moments: Moments) -> int:
@@ -268,6 +271,6 @@ def reference_statistics(
         moments = picture_statistics(pictures, params, resize, "FID's reference")
         _write_cache(kept, moments, key)
     elif unreadable := left_out(folder, moments):
-        are = cli.counted(unreadable, "unreadable picture", "unreadable pictures")
-        cli.say(f"{kept}: left out {are} of {folder}")
+        are = counted(unreadable, "unreadable picture", "unreadable pictures")
+        logger.warning(f"{kept}: left out {are} of {folder}")
     return moments

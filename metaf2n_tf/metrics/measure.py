@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import lpips, niqe
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
 from metaf2n_tf.networks import alexnet
-from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 
 NO_GT = "no ground truth"
 
@@ -110,6 +110,6 @@ class Measurer:
                 continue
             try:
                 values[name] = function(result, gt)
-            except (ValueError, *PHOTO_ERRORS) as error:
-                failed[name] = reason_of(error)
+            except (ValueError, *PICTURE_ERRORS) as error:
+                failed[name] = str(reason_of(error))
         return Measured(values, failed)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
 from metaf2n_tf.data import files, images
 from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.generate import FaceFinder, Selection
 from metaf2n_tf.faces.restore import Setting
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 

@@ -1,12 +1,12 @@
 """What the report shows of one photo: the same views for `test.py` and for the experiment."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from metaf2n_tf import cli
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics.ground_truth import GroundTruths
@@ -16,6 +16,8 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.page import Overview, Reading, Table
 from metaf2n_tf.report.parts import FacePair, View
 from metaf2n_tf.upscale.model import MetaF2N, Pair
+
+logger = logging.getLogger(__name__)
 
 BICUBIC, GT = "LQ, bicubic", "GT"
 READING = {name: Reading(metric.better, metric.digits) for name, metric in METRICS.items()}
@@ -29,7 +31,7 @@ class Reported:
         self.gts = None if gt_dir is None else GroundTruths(gt_dir, recursive)
         self.measurer = Measurer(self.gts is not None)
         for metric, reason in self.measurer.not_computed.items():
-            cli.say(f"the report is without {metric}: {reason}")
+            logger.warning(f"the report is without {metric}: {reason}")
 
     def inputs(self, name: Path) -> dict:
         """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""
@@ -50,7 +52,7 @@ def read_gt(gts: GroundTruths | None, name: Path, size: tuple[int, int]) -> np.n
     try:
         return gts.read(name, (SCALE * size[0], SCALE * size[1]))
     except UserError as error:
-        cli.say(f"{name}: not compared: {error}")
+        logger.warning(f"{name}: not compared: {error}")
         return None
 
 

@@ -6,6 +6,7 @@ for, and is put together only of what belongs together.
 
 import contextlib
 import http.client
+import logging
 import os
 import re
 import shutil
@@ -23,10 +24,11 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Shipped, Url
+
+logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
 _TIMEOUT = 20  # seconds without a byte
@@ -43,7 +45,7 @@ def _most_bytes(entry: Entry) -> int:
 def _verify(download: Path, sha256: str | None) -> None:
     found = files.sha256_of(download)
     if sha256 is None:
-        say(f"{download.name}: no checksum of it is public; sha256 {found}")
+        logger.info(f"{download.name}: no checksum of it is public; sha256 {found}")
     elif found != sha256:
         download.unlink()
         raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
@@ -283,7 +285,7 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
         return os.path.exists(target) or os.path.exists(f"{target}.index")
 
     if is_there():
-        say(f"{name}: {target} is there already")
+        logger.info(f"{name}: {target} is there already")
         return target
     if isinstance(entry.source, ByHand):
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
@@ -294,11 +296,11 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
     try:
         with files.alone_in(scratch):
             if not is_there():  # another run may have fetched it up to here
-                say(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
+                logger.info(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
                 _fetch_into(target, entry, scratch)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}. {_KEPT}") from None
-    say(f"{name}: {target}")
+    logger.info(f"{name}: {target}")
     return target
 
 

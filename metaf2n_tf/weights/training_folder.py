@@ -1,18 +1,20 @@
 """The folder of a training: settings, and checkpoints `model-STEP` with Adam's moments as TensorFlow 1 names them."""
 
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
+
+logger = logging.getLogger(__name__)
 
 _SLOTS = ("Adam", "Adam_1")
 _LAST = 2**31 - 1  # step, which is an int32 in the published checkpoints
@@ -94,5 +96,5 @@ def save_settings(file: Path, settings: Mapping[str, object], may_differ: Collec
         raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
     for name, value in settings.items():
         if name not in may_differ and name in before and before[name] != value:
-            say(f"{name} was {before[name]!r} up to here and is {value!r} now")
+            logger.info(f"{name} was {before[name]!r} up to here and is {value!r} now")
     files.write_bytes(file, (json.dumps(settings, indent=1) + "\n").encode())

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT
 
+from metaf2n_tf.commands.runs import faces as generate
+from metaf2n_tf.commands.runs import metrics as evaluate
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import CannotWriteError, UserError
-from metaf2n_tf.faces import generate
-from metaf2n_tf.metrics import evaluate
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from metaf2n_tf.commands.runs import results
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.strict_json import NUMBER
 from metaf2n_tf.data.tfrecords import manifest
@@ -12,7 +13,6 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.records import Records, check_made_with
 from metaf2n_tf.experiment.settings import Setting
 from metaf2n_tf.report import parts
-from metaf2n_tf.upscale import results
 from metaf2n_tf.weights import training_folder
 
 DEEP = "[" * 100_000

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from tiny_faces import make_set, write_pictures
 
+from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.images import read_rgb8
 from metaf2n_tf.data.tfrecords import encode
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.distillation import faces

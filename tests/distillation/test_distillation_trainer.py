@@ -9,7 +9,7 @@ import tensorflow as tf
 from commands import command, environment, run
 from tiny_faces import make_set, settings
 
-from metaf2n_tf import cli
+from metaf2n_tf.commands import cli
 from metaf2n_tf.distillation import checkpoint, trainer
 from metaf2n_tf.distillation.settings import Settings
 from metaf2n_tf.distillation.trainer import train

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.distillation.settings import Settings
 

@@ -15,9 +15,9 @@ import recipe
 from conftest import make_tiny_sr
 from PIL import Image
 
+from metaf2n_tf.commands.runs import experiment as sweep
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.experiment import sweep
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.psnr import psnr_y
 from metaf2n_tf.upscale import model

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import detect
 from metaf2n_tf.faces.choose import Choice
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.faces.generate import FaceFinder, Selection
 from metaf2n_tf.faces.restore import Setting
 
 

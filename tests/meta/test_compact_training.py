@@ -9,7 +9,7 @@ import tensorflow as tf
 import tiny_training
 
 import config
-from metaf2n_tf import cli
+from metaf2n_tf.commands import cli
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.settings import read_settings

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tiny_training
 
 import config
-from metaf2n_tf import cli
+from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta import trainer

@@ -12,8 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "data" / "tfrecords"))
 
 from training_sets import write_pictures
 
+from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.meta_batches import MetaBatch
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state

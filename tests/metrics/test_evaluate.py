@@ -8,9 +8,10 @@ import pytest
 import recipe
 from PIL import Image
 
+from metaf2n_tf.commands.runs import metrics as evaluate
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.metrics import evaluate, fid, niqe
+from metaf2n_tf.metrics import fid, niqe
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
 

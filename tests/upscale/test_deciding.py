@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from metaf2n_tf.experiment import sweep
-from metaf2n_tf.upscale import deciding, run
+from metaf2n_tf.commands.runs import deciding
+from metaf2n_tf.commands.runs import experiment as sweep
+from metaf2n_tf.commands.runs import upscale as run
 
 DECIDING = {"patch_size", "patch_num_per_img", "fine_tune_num", "strength", "task_lr", "seed"}
 COMMON = {"tile", "tile_pad", "precision", "detector", "restorer"}
@@ -32,7 +33,7 @@ def test_every_option_decides_unless_its_field_says_otherwise(options, decides):
 def test_a_new_flag_decides():
     @dataclasses.dataclass(frozen=True)
     class Options(run.Options):
-        sharpness: float
+        sharpness: float = 0.0
 
     given = Options(**dict.fromkeys((field.name for field in dataclasses.fields(Options)), None))
     settings = deciding.settings_of(given, Model, None, "CPU")

@@ -1,4 +1,4 @@
-from metaf2n_tf.upscale import results
+from metaf2n_tf.commands.runs import results
 
 
 def test_records_are_kept_replaced_and_sorted(tmp_path):

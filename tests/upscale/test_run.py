@@ -12,10 +12,10 @@ import recipe
 import srvgg_weights
 from PIL import Image
 
+from metaf2n_tf.commands.runs import upscale as run
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.upscale import run
 from metaf2n_tf.weights import npz
 
 OPTIONS = run.Options(

@@ -9,12 +9,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from metaf2n_tf import cli
-from metaf2n_tf.cli import OK, say
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import manifest, records
 from metaf2n_tf.data.tfrecords.manifest import Manifest
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.wording import counted
 
 _BATCH = 64
 _SHOWN = 48
@@ -74,10 +73,10 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
                 seen += len(examples)
                 progress.update(len(examples))
         except tf.errors.DataLossError:
-            good = cli.counted(_count_good(shard, opened.side), "good record", "good records")
+            good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: damaged after {good} of {expected}") from None
         except tf.errors.InvalidArgumentError:
-            good = cli.counted(_count_good(shard, opened.side), "good record", "good records")
+            good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: after {good} there is one that is no square of {opened.side} pixels") from None
         finally:
             progress.close()
@@ -99,15 +98,3 @@ def contact_sheet(opened: records.RecordSet, seed: int = 0) -> np.ndarray:
         thumbnail = cv2.resize(square, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
         sheet[y : y + _THUMBNAIL, x : x + _THUMBNAIL] = thumbnail
     return sheet
-
-
-def run(tfrecords: list[str]) -> int:
-    """Check sets by name, each with a contact sheet `NAME.png` beside it; returns the exit code."""
-    for tfrecord in map(Path, tfrecords):
-        opened, comparison = check_set(tfrecord)
-        images.write_rgb8(tfrecord.with_suffix(".png"), contact_sheet(opened))
-        say(
-            f"{tfrecord}: {opened.count} squares of {opened.side}x{opened.side} pixels in {len(opened.shards)} "
-            f"file(s), every CRC right, {comparison}; some of them: {tfrecord.with_suffix('.png')}"
-        )
-    return OK

@@ -1,12 +1,12 @@
 """ASFFNet as a restorer of aligned faces: landmarks, the exemplar that suits best, its guidance, the network."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.choose import find_weights
 from metaf2n_tf.faces.detect import Face
@@ -17,6 +17,8 @@ from metaf2n_tf.faces.exemplars.warp import mls_grid
 from metaf2n_tf.faces.source import Source
 from metaf2n_tf.networks import asffnet
 from metaf2n_tf.weights.face_networks import load_asffnet
+
+logger = logging.getLogger(__name__)
 
 NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
 
@@ -104,6 +106,6 @@ class GuidedRestorer:
             if landmarks is None:
                 raise UserError("no landmarks are found in it")
         except UserError as error:
-            say(f"{photo.name}: face {index} is left out: {error}")
+            logger.warning(f"{photo.name}: face {index} is left out: {error}")
             return None
         return self.network(square, landmarks, exemplars)

@@ -4,6 +4,7 @@ A folder a person, or one flat folder of a single person. A face is given to a p
 name of a folder, or a line of the map.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from metaf2n_tf.cli import say
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks
 from metaf2n_tf.faces.source import Source
+
+logger = logging.getLogger(__name__)
 
 SIZE = 512  # of the aligned faces that ASFFNet takes
 LANDMARK_SUFFIX = ".txt"
@@ -111,7 +113,7 @@ class ExemplarReader:
         if not faces:
             raise UserError(f"{file}: no face in it. Remedy: another photo, or landmarks in {file.name}.txt beside it")
         if len(faces) > 1:
-            say(f"exemplar {file}: the largest of its {len(faces)} faces is taken")
+            logger.info(f"exemplar {file}: the largest of its {len(faces)} faces is taken")
         largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
         square, _ = _align(rgb, largest.landmarks)
         landmarks = self._landmarker(square)
@@ -216,7 +218,7 @@ class Library:
                 try:
                     self._exemplars[person].append(read(file))
                 except UserError as error:
-                    say(f"exemplar left out: {error}")
+                    logger.warning(f"exemplar left out: {error}")
         if not self._exemplars[person]:
             raise UserError(f"none of the exemplars of {person} can be used")
         return self._exemplars[person]

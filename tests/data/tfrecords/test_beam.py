@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
 
-from metaf2n_tf.cli import SOME_FAILED
+from metaf2n_tf.commands.cli import SOME_FAILED
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.data.tfrecords.verify import check_set

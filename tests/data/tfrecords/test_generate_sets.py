@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
 
-from metaf2n_tf.cli import OK, SOME_FAILED
+from metaf2n_tf.commands.cli import OK, SOME_FAILED
+from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.tfrecords import local, manifest
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.sources import list_pictures
 from metaf2n_tf.data.tfrecords.squares import Cutting, cut_squares
 from metaf2n_tf.errors import UserError

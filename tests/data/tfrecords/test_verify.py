@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from training_sets import CUTTING, make, write_pictures
 
-from metaf2n_tf.cli import OK
+from metaf2n_tf.commands.cli import OK
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords import verify
 from metaf2n_tf.errors import UserError

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords.generate import Options, Request, run
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.data.tfrecords.squares import Cutting
 

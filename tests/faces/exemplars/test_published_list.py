@@ -10,9 +10,9 @@ import pytest
 from asffnet_weights import tiny_asffnet_state_dict
 from torch_file import write_pth
 
+from metaf2n_tf.commands.runs import exemplars as published_list
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.exemplars import published_list
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, write_landmarks
 from metaf2n_tf.faces.exemplars.persons import Exemplar

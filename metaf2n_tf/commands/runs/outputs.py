@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from metaf2n_tf import cli
+from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files
 from metaf2n_tf.experiment import plot, summary
 from metaf2n_tf.experiment.records import Records

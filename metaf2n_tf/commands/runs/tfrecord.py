@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from metaf2n_tf.cli import OK, SOME_FAILED, say
+from metaf2n_tf.commands.cli import OK, SOME_FAILED, say
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
 from metaf2n_tf.data.tfrecords.manifest import Manifest

@@ -10,25 +10,27 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf import cli, runtime
+from metaf2n_tf import runtime
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs import outputs
+from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
+from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.experiment import outputs
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.photos import process_all
 from metaf2n_tf.report import parts
 from metaf2n_tf.upscale import showing
-from metaf2n_tf.upscale.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
 from metaf2n_tf.weights.load import LEARNED, choose_weights
+from metaf2n_tf.wording import counted
 
 
 @dataclass(frozen=True)
@@ -319,7 +321,7 @@ def run(options: Options) -> int:
         missing = {name: experiment.missing(name) for name in names}
         done = {name for name in names if not missing[name] and experiment.has_part(name)}
         if done:
-            are = cli.counted(len(done), "photo is", "photos are")
+            are = counted(len(done), "photo is", "photos are")
             cli.say(f"{are} measured already: skipped (--overwrite measures them anew)")
 
         def process(photo: Path) -> dict:

@@ -1,5 +1,6 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -11,24 +12,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from metaf2n_tf import cli, runtime
+from metaf2n_tf import runtime
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs import deciding, results
+from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
+from metaf2n_tf.commands.runs.photos import process_all, say_turned
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.strict_json import plain
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.report import page, parts
-from metaf2n_tf.upscale import deciding, results, showing, steps
+from metaf2n_tf.upscale import showing, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
-from metaf2n_tf.upscale.deciding import APART, BY_CONTENT
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.showing import Reported
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import choose_weights
+from metaf2n_tf.wording import counted
 
 REPORT, PARTS = "report.html", "report_parts"
 
@@ -39,6 +43,7 @@ Variant = tuple[Steps, float]  # what was asked for: a number of steps, and thei
 class Options:
     """The flags of `test.py`; those without a role in their metadata decide the pixels.
 
+    suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
     those who name none (model_dir).
     """
@@ -65,6 +70,7 @@ class Options:
     report: bool = field(metadata=APART)
     gt_dir: Path | None = field(metadata=APART)
     gpu: str | None = field(metadata=APART)
+    suffix: str = field(default="", metadata=APART)
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
@@ -73,9 +79,16 @@ class Options:
             raise UserError("--gt_dir: is for --report; calculate_metrics.py measures results that are there")
         if len(self.fine_tune_num) > 1 and any(map(steps.is_auto, self.fine_tune_num)):
             raise UserError("--fine_tune_num auto: stands alone, as it keeps patches out of the steps that others use")
+        if self.suffix and self.report:
+            raise UserError(Argument("report"), ": needs a folder. Remedy: ", Argument("output_dir"))
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
         folder.check_face_dir(self.face_dir)
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether the results have a folder of their own, with records and no other run at the same time."""
+        return not self.suffix
 
     @property
     def adapts(self) -> bool:
@@ -259,7 +272,8 @@ def _upscale_alpha(photo: images.Photo) -> np.ndarray:
 
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
     """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    return {variant: place / name.with_suffix(".png") for variant, place in options.variants.items()}
+    result = name.with_name(f"{name.stem}{options.suffix}.png")
+    return {variant: place / result for variant, place in options.variants.items()}
 
 
 def _in_output(options: Options, path: Path) -> str:
@@ -297,12 +311,12 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
             else:
                 done.add(name)
     if done:
-        have = cli.counted(len(done), "photo has its", "photos have their")
+        have = counted(len(done), "photo has its", "photos have their")
         cli.say(f"{have} results already: skipped (--overwrite makes them anew)")
-    if done and records is None:
+    if done and records is None and options.keeps_records:
         cli.say(f"note: there is no {results.NAME} beside them, so it is not known what they were made with")
     if anew:
-        are = cli.counted(anew, "photo is", "photos are")
+        are = counted(anew, "photo is", "photos are")
         cli.say(f"{are} made anew, as these are not those of the record: {', '.join(sorted(changed))}")
     return done
 
@@ -323,11 +337,11 @@ def run(options: Options) -> int:
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)
     files.make_folder(options.output_dir)
-    with files.alone_in(options.output_dir):
+    with files.alone_in(options.output_dir) if options.keeps_records else contextlib.nullcontext():
         device = runtime.select_device(options.gpu)
         reported = Reported(options.gt_dir, options.recursive) if options.report else None
         session = Session(options, device, reported)
-        found = results.read_results(options.output_dir)
+        found = results.read_results(options.output_dir) if options.keeps_records else None
         done, records = _find_done(session, names, found), found or {}
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
         failed = _process(session, todo, records) if todo else 0
@@ -355,7 +369,8 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             files.make_folder(path.parent)
             files.write_bytes(path, content)
         records[record["photo"]] = record
-        results.write_results(options.output_dir, records)
+        if options.keeps_records:
+            results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
         losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
@@ -363,7 +378,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if options.adapts else ""
-    cli.say(f"{cli.counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
+    cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
         say_turned(without_face)
     return failed

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from metaf2n_tf import __version__, cli, runtime
+from metaf2n_tf import __version__, runtime
+from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files, images, listing
+from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import fid, table
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import Measured, Measurer
 from metaf2n_tf.networks import inception
-from metaf2n_tf.photos import PHOTO_ERRORS, reason_of
 from metaf2n_tf.weights.inception import load_inception
 
 CSV, JSON = "metrics.csv", "metrics.json"
@@ -56,8 +57,8 @@ def _measure_all(
     def measure(item: tuple[Path, Path]) -> Measured | str:
         try:
             return _measure(measurer, gts, item[1], item[0])
-        except PHOTO_ERRORS as error:
-            reason = reason_of(error)
+        except PICTURE_ERRORS as error:
+            reason = cli.spelled(reason_of(error))
             return reason if str(item[1]) in reason else f"{item[1]}: {reason}"
 
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
@@ -135,8 +136,8 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
         name = fid.NAMES[options.fid_resize]
         try:
             summaries[name], unreadable_reference = _fid(options, readable)
-        except PHOTO_ERRORS as error:
-            not_computed[name] = reason_of(error)
+        except PICTURE_ERRORS as error:
+            not_computed[name] = cli.spelled(reason_of(error))
 
     files.write_bytes(options.output_dir / CSV, table.to_csv(["picture", *measurer.names], rows))
     content = {

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf import cli, runtime
+from metaf2n_tf import runtime
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.choose import find_weights
@@ -14,7 +16,6 @@ from metaf2n_tf.faces.exemplars.guidance import choose_optimal
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, read_landmarks
 from metaf2n_tf.faces.exemplars.persons import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
-from metaf2n_tf.photos import process_all
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf import cli, runtime
+from metaf2n_tf import runtime
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs.photos import process_all, say_turned
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import align, detect, folder, restore
@@ -17,8 +19,8 @@ from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.faces.restore import RestoredFace
 from metaf2n_tf.faces.source import Source
-from metaf2n_tf.photos import process_all, say_turned
 from metaf2n_tf.weights.load import choose_weights, file_identity, load_weights
+from metaf2n_tf.wording import counted
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,11 @@ def _write_faces(options: Options, find_faces: FaceFinder, input_dir: Path, phot
         return {"faces": sum(counts.values())}
 
     failed = process_all(photos, process)
-    faces = cli.counted(sum(counts.values()), "face", "faces")
-    cli.say(f"{faces} of {cli.counted(len(counts), 'photo', 'photos')} are in {options.output_dir}")
+    faces = counted(sum(counts.values()), "face", "faces")
+    cli.say(f"{faces} of {counted(len(counts), 'photo', 'photos')} are in {options.output_dir}")
     some_left_out = [name for name, count in left_out.items() if count]
     if some_left_out:
-        are = cli.counted(sum(left_out.values()), "face is", "faces are")
+        are = counted(sum(left_out.values()), "face is", "faces are")
         cli.say_names(f"{are} left out in these photos", some_left_out)
     without = [name.as_posix() for name, count in counts.items() if not count + left_out[name]]
     if without:

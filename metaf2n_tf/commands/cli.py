@@ -1,0 +1,190 @@
+"""What all commands share: flags in, one call, lines for a person, an exit code out.
+
+A command is a module with a docstring, `define_flags()` and `main(FLAGS, names)`, which returns the exit code; `TAKES`
+says what it takes beside flags, or is empty.
+"""
+
+import dataclasses
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from absl import app, flags
+
+from metaf2n_tf.data import size
+from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
+from metaf2n_tf.wording import some_names
+
+_Options = TypeVar("_Options", bound=Any)
+
+OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def _spell(argument: Argument) -> str:
+    """An argument as this command has it: a flag where it has one of that name."""
+    if argument.name not in flags.FLAGS:
+        return str(argument)
+    return f"--{argument.name}" if argument.value is None else f"--{argument.name} {argument.value}"
+
+
+def spelled(message: str | Message | UserError) -> str:
+    """A message of the library as a user of this command reads it."""
+    return Message(message).spelled(_spell)
+
+
+def say(message: str | Message | UserError) -> None:
+    """Print one line for the user on stderr, clear of any progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(spelled(message), file=sys.stderr)
+
+
+class _Said(logging.Handler):
+    """What the library logs, said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record, of which a `Message` may be all there is."""
+        try:
+            say(record.msg if isinstance(record.msg, Message | UserError) else record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+def say_what_is_logged() -> None:
+    """Have the library's logger speak to the user of this command."""
+    logger = logging.getLogger("metaf2n_tf")
+    logger.handlers, logger.propagate = [_Said()], False
+    logger.setLevel(logging.INFO)
+
+
+def say_names(what: str, paths: Sequence[Path]) -> None:
+    """Print how many there are, and the first of them."""
+    say(f"{what} {some_names(paths)}")
+
+
+def parse_ints(flag: str) -> list[int]:
+    """The value of a flag, `"0,1,5"` -> `[0, 1, 5]`: distinct non-negative numbers, in the given order."""
+    text = str(flags.FLAGS[flag].value)
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1]
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise UserError(Argument(flag, text), ": expected a number, or distinct numbers like 0,1,5")
+    return numbers
+
+
+def parse_floats(flag: str) -> list[float]:
+    """The value of a flag, `["1e-3", "0.01"]` -> `[0.001, 0.01]`: distinct finite numbers, in the given order."""
+    parts: list[str] = flags.FLAGS[flag].value or []
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)) or len(set(numbers)) < len(numbers):
+        raise UserError(Argument(flag, ",".join(parts)), ": expected a number, or distinct numbers like 1e-3,1e-2")
+    return numbers
+
+
+def options_from(options: type[_Options], **others: Any) -> _Options:
+    """A dataclass of a command's options: `others`, and the flags that are called like its other fields."""
+    names = [field.name for field in dataclasses.fields(options) if field.name not in others]
+    return options(**{name: flags.FLAGS[name].value for name in names if name in flags.FLAGS}, **others)
+
+
+def optional_path(text: str | None) -> Path | None:
+    """A flag's path; None where it is left out, or empty."""
+    return Path(text) if text else None
+
+
+def define_max_megapixels() -> None:
+    """Define the flag of every command that reads pictures; `run` sets what it says."""
+    flags.DEFINE_integer(
+        "max_megapixels", size.MAX_MEGAPIXELS, "Largest picture that is read or written, in megapixels.", lower_bound=1
+    )
+
+
+def define_gpu() -> None:
+    """Define the flag of every command that computes."""
+    flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
+
+
+def _open_closed_streams() -> None:
+    """Give what is printed a place to go where the shell closed it (`2>&-`), before another file takes its number."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def ended(stopped_by: int | None) -> int:
+    """The exit code of a training: 0, or 128 and the number of the signal that stopped it."""
+    return OK if stopped_by is None else 128 + stopped_by
+
+
+def _fail(message: str | UserError) -> int:
+    say("error: " + " ".join(spelled(message).split()))
+    return USER_ERROR
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    app.define_help_flags()
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_fail(f"{error} (--help lists the flags)"))
+
+
+def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, call the command and exit with its code; a `UserError` is one line and exit code 2.
+
+    Args:
+      command: its module.
+      argv: the command line, its name first; None for that of the process.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    sys.modules["__main__"].__doc__ = command.__doc__  # which absl shows as the help
+    sys.argv[0] = argv[0]
+    command.define_flags()
+    for flag in flags.FLAGS.get_flags_for_module(command.__name__) + flags.FLAGS.get_flags_for_module(__name__):
+        flags.FLAGS.register_key_flag_for_module(argv[0], flag)
+
+    def guarded(argv: list[str]) -> int:
+        names = argv[1:]
+        try:
+            if "max_megapixels" in flags.FLAGS:
+                size.set_max_megapixels(flags.FLAGS.max_megapixels)
+            if names and not command.TAKES:
+                raise UserError(f"unexpected argument {names[0]!r} (--help lists the flags)")
+            return command.main(flags.FLAGS, names)
+        except DivergedError as error:
+            _fail(error)
+            return SOME_FAILED
+        except UserError as error:
+            return _fail(error)
+        except KeyboardInterrupt:
+            say("interrupted: what was finished is kept")
+            return INTERRUPTED
+
+    _open_closed_streams()
+    say_what_is_logged()
+    app.run(guarded, argv=argv, flags_parser=_parse_flags)
+
+
+def path_of(flag: str, names: Sequence[str]) -> str:
+    """The path that is named with a flag that has a default or, in its place, without one.
+
+    Raises:
+      UserError: both, or several.
+    """
+    if len(names) > (0 if flags.FLAGS[flag].present else 1):
+        raise UserError(f"unexpected argument {names[-1]!r} (--help lists the flags)")
+    return names[0] if names else str(flags.FLAGS[flag].value)

@@ -1,0 +1,1 @@
+"""The loops behind the commands: folders in, results and records out."""

@@ -1,0 +1,103 @@
+"""Adapt to the faces of each photo and super-resolve it x4 (MetaF2N's test.py).
+
+python test.py --input_dir LQ --face_dir FACES --output_dir RESULTS --fine_tune_num 1
+"""
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+from metaf2n_tf import runtime
+from metaf2n_tf.commands import cli
+
+PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
+PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
+BESIDE = "_x4"  # what is made of a photo, or of a folder, is called so where nothing else is said
+
+
+TAKES = "photo, or folder of photos"
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("input_dir", PUBLISHED_INPUT, "Folder of LQ photos.")
+    flags.DEFINE_string(
+        "face_dir",
+        None,
+        f"Folder with Face_LQ and Face_HQ (generate_test_faces.py). Left out: {PUBLISHED_FACES} if --input_dir is "
+        "left out too and faces are there, else faces are found and restored here.",
+    )
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        f"Folder for the results, NAME.png, and results.jsonl. Default: {PUBLISHED_RESULTS}; for a photo or folder "
+        f"that is named without --input_dir, NAME{BESIDE}.png or NAME{BESIDE} beside it.",
+        short_name="o",
+    )
+    flags.DEFINE_string(
+        "model_dir",
+        None,
+        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, or .npz. Default: "
+        "./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
+    )
+    flags.DEFINE_string(
+        "blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5."
+    )
+    flags.DEFINE_integer("patch_size", 64, "Side of the HQ face patches in pixels.")
+    flags.DEFINE_integer("patch_num_per_img", 16, "Patches cut from each face.")
+    flags.DEFINE_string(
+        "fine_tune_num",
+        "1",
+        "Fine-tuning steps; several, like 0,1,5,10, one folder steps_N for each; or auto, or auto:N: "
+        "of 0 to N (10) the number with the lowest loss on patches kept out of the steps.",
+    )
+    flags.DEFINE_list(
+        "strength",
+        ["1"],
+        "Share of the adaptation's change of the weights, 0 to 1; or several, one folder strength_S for each.",
+    )
+    flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
+    flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
+    flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
+    flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
+    flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
+    flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
+    flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
+    flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
+    flags.DEFINE_bool(
+        "report", False, "Also report.html: sliders, faces, losses and metrics of all photos, in one file."
+    )
+    flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name, for the report.")
+    cli.define_gpu()
+    cli.define_max_megapixels()
+
+
+def main(args: flags.FlagValues, names: list[str]) -> int:
+    """Run with the flags, return the exit code."""
+    runtime.import_tensorflow()
+    from metaf2n_tf.commands.runs import upscale
+    from metaf2n_tf.upscale import steps
+
+    given = Path(cli.path_of("input_dir", names))
+    output_dir, suffix = Path(args.output_dir or PUBLISHED_RESULTS), ""
+    if names and not args.output_dir:
+        given = Path(os.path.abspath(given))  # "." has no name
+        output_dir, suffix = (given.parent, BESIDE) if given.is_file() else (given.with_name(given.name + BESIDE), "")
+    face_dir = args.face_dir
+    if face_dir is None and given == Path(PUBLISHED_INPUT) and Path(PUBLISHED_FACES, "Face_LQ").is_dir():
+        face_dir = PUBLISHED_FACES
+    options = cli.options_from(
+        upscale.Options,
+        input_dir=given,
+        face_dir=cli.optional_path(face_dir),
+        output_dir=output_dir,
+        suffix=suffix,
+        model_dir=cli.optional_path(args.model_dir),
+        gt_dir=cli.optional_path(args.gt_dir),
+        fine_tune_num=steps.parse_steps(args.fine_tune_num),
+        strength=cli.parse_floats("strength"),
+    )
+    return upscale.run(options)

@@ -1,0 +1,46 @@
+"""Where things are: the shipped weights, the numbers of the method, and the folder of all other weights."""
+
+import os
+import runpy
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).resolve().parent
+_VARIABLE = "METAF2N_WEIGHTS"
+_HERE = Path("weights")  # in the working directory, as in the published scripts
+
+
+def _beside(name: str) -> Path:
+    """A file that an installed package holds, and that lies beside the package in a checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.exists() else _PACKAGE.parent / name
+
+
+def shipped(name: str) -> Path:
+    """A file of `pretrained_models/` that comes with this program."""
+    return _beside(f"pretrained_models/{name}")
+
+
+def read_config() -> dict[str, Any]:
+    """The numbers of the method by name, as `config.py` has them."""
+    return {name: value for name, value in runpy.run_path(str(_beside("config.py"))).items() if name.isupper()}
+
+
+def weights_dir() -> Path:
+    """The folder of weights: $METAF2N_WEIGHTS, else ./weights where there is one, else one in the user's cache."""
+    named = os.environ.get(_VARIABLE)
+    if named:
+        return Path(named)
+    if _HERE.is_dir():
+        return _HERE
+    import platformdirs
+
+    return platformdirs.user_cache_path("metaf2n_tf") / "weights"
+
+
+def find(path: str | Path) -> Path:
+    """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights."""
+    path = Path(path)
+    if path.parts[:1] != _HERE.parts or os.path.lexists(path) or os.path.lexists(f"{path}.index"):
+        return path
+    return weights_dir().joinpath(*path.parts[1:])
