@@ -36,19 +36,7 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf import runtime  # noqa: E402
 from metaf2n_tf.commands import cli  # noqa: E402
 
-flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
-flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
-flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
-flags.DEFINE_list("degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all.")
-flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
-flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
-flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
-flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
-flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
-flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
-flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
-flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
-flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
+TAKES = ""
 
 SCALE = 4
 SEEDS = (0, 1, 2)
@@ -335,21 +323,40 @@ def summary(found: Measurements, titles: list[str], kinds: list[str], times: Map
     return "\n".join(lines)
 
 
-def main(args: flags.FlagValues) -> int:
+def define_flags() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
+    flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
+    flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
+    flags.DEFINE_list(
+        "degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all."
+    )
+    flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
+    flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
+    flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
+    flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
+    flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
+    flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
+    flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
+    flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
+    flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
+
+
+def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     runtime.select_device("-1")
     from metaf2n_tf.data import files, images
 
-    names = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())[args.part]["photos"]
-    names = names[: args.photos] if args.photos else names
+    photos = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())[args.part]["photos"]
+    photos = photos[: args.photos] if args.photos else photos
     output = Path(args.output_dir)
     files.make_folder(output)
     bench, judge, place = Bench(args), Judge(), output / "measurements.json"
     found = json.loads(place.read_text()) if place.exists() else {}
     titles = [BICUBIC, *bench.rows]
     kinds = args.degradations or [*(f"pipeline_{seed}" for seed in SEEDS), shaken.__name__, webp.__name__]
-    for number, name in enumerate(names, 1):
+    for number, name in enumerate(photos, 1):
         # The sample photo is ours; all others lie in the folder given.
         folder = ROOT if name.startswith("datasets/") else Path(args.pictures)
         gt = read_photo(next(folder.glob(f"{name}.*")))
@@ -375,12 +382,12 @@ def main(args: flags.FlagValues) -> int:
                 files.make_folder(path.parent)
                 images.write_rgb8(path, picture)
             files.write_bytes(place, (json.dumps(found, indent=1) + "\n").encode())
-        print(f"{number}/{len(names)} {name}", file=sys.stderr, flush=True)
-    text = summary({name: found[name] for name in names}, titles, kinds, seconds(bench, titles))
+        print(f"{number}/{len(photos)} {name}", file=sys.stderr, flush=True)
+    text = summary({name: found[name] for name in photos}, titles, kinds, seconds(bench, titles))
     files.write_bytes(output / "table.txt", (text + "\n").encode())
     print(text)
     return cli.OK
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(sys.modules[__name__])

@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT))
 
 from metaf2n_tf.commands import cli  # noqa: E402
 from metaf2n_tf.data import files  # noqa: E402
+from metaf2n_tf.errors import Argument, UserError  # noqa: E402
 
-flags.DEFINE_string("pictures", None, "Folder with photos, faces_cc_by and faces_nc.", required=True)
-flags.DEFINE_string("output_dir", "./datasets/lite", "Folder for training and validation.")
+TAKES = ""
 
 SIDE = 256
 FACES = ("faces_cc_by", "faces_nc")
@@ -65,7 +65,13 @@ def write_faces(faces: list[Path], folder: Path, rng: random.Random) -> None:
         large.crop((x, y, x + SIDE, y + SIDE)).save(folder / f"large_{face.stem}.png")
 
 
-def main(args: flags.FlagValues) -> int:
+def define_flags() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("pictures", None, "Folder with photos, faces_cc_by and faces_nc.", required=True)
+    flags.DEFINE_string("output_dir", "./datasets/lite", "Folder for training and validation.")
+
+
+def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     split = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())
     never = {name for names in split["held_out"].values() for name in names} | set(split["unused"])
@@ -74,7 +80,7 @@ def main(args: flags.FlagValues) -> int:
     for folder in ("photos", *FACES):
         place = Path(args.pictures, folder)
         if not place.is_dir():
-            raise cli.UserError(f"--pictures {args.pictures}: there is no {folder} in it")
+            raise UserError(Argument("pictures", args.pictures), f": there is no {folder} in it")
         for path in sorted(place.iterdir()):
             name = f"{folder}/{path.stem}"
             if name not in never:
@@ -95,4 +101,4 @@ def main(args: flags.FlagValues) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(sys.modules[__name__])
