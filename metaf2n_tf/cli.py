@@ -15,11 +15,16 @@ _SHOWN_NAMES = 10
 OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
+def printable(text: str) -> str:
+    """The text with escapes in place of what would break its line, or do more to a terminal: names may hold anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def say(message: str) -> None:
     """Print one line for the user on stderr, clear of any progress bar."""
     from tqdm import tqdm
 
-    tqdm.write(message, file=sys.stderr)
+    tqdm.write(printable(message), file=sys.stderr)
 
 
 def say_names(what: str, paths: Sequence[Path]) -> None:

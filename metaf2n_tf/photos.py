@@ -19,6 +19,8 @@ def reason_of(error: Exception) -> str:
     """One of `PHOTO_ERRORS` in one line."""
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
         return "out of memory. Remedy: --gpu -1, or fewer pixels at a time (--tile, --patch_size)"
+    if isinstance(error, UserError):  # which may name a file whose name has lines
+        return str(error)
     return str(error).split("\n")[0] or type(error).__name__
 
 

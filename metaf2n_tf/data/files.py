@@ -195,18 +195,18 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def crc32_of(path: Path) -> int:
-    """Checksum that tells whether a file is the one that was used before."""
+    """Checksum that tells whether a file is the one that was used before; raises as `open_regular`."""
     crc = 0
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             crc = zlib.crc32(block, crc)
     return crc
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
+    """Hex digest of a file; raises as `open_regular`."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -183,7 +183,8 @@ class Session:
         try:
             inputs = self._inputs(name)
         except OSError as error:
-            raise UserError(f"{error.filename}: not a readable picture ({error.strerror})") from None
+            path = error.filename or options.input_dir / name
+            raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
