@@ -58,15 +58,18 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def folds_case(folder: Path) -> bool:
-    """Whether names that differ in case alone are one name in a folder, or where it is going to be.
+def are_one(folder: Path, name: Path, other: Path) -> bool:
+    """Whether two names are one in a folder, or where it is going to be: some systems fold case, or Unicode's forms.
 
     Raises:
       UserError: it cannot be written to.
     """
     place = next(above for above in (folder, *folder.absolute().parents) if above.is_dir())
-    with _writing(place), tempfile.NamedTemporaryFile(prefix=".case", dir=place) as probe:
-        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+    with _writing(place), tempfile.TemporaryDirectory(prefix=".names", dir=place) as probe:
+        file = Path(probe, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        return Path(probe, other).exists()
 
 
 def fitting(path: Path, reserve: int = 0) -> Path:

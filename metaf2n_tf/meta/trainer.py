@@ -337,7 +337,8 @@ def train(settings: Settings, options: Options) -> int:
     """
     try:
         trainer = Trainer(settings, options)
-        say("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
+        for line in ("settings:", *(f"{name} = {value!r}" for name, value in trainer.effective.items())):
+            say(line)
         if options.dry_run:
             trainer.dry_run()
             return cli.OK
