@@ -1,5 +1,7 @@
 """What the root scripts share: absl flags in, one call, an exit code out."""
 
+import errno
+import io
 import math
 import os
 import sys
@@ -67,15 +69,42 @@ def define_max_megapixels() -> None:
     )
 
 
-def _open_closed_streams() -> None:
-    """Give what is printed a place to go where the shell closed it (`2>&-`), before another file takes its number."""
+class _Output(io.FileIO):
+    """Standard output or error; no work ends because it takes no more: its disk is full, or its reader has gone."""
+
+    _said = False
+
+    def write(self, data: bytes) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.fileno() == 1 and error.errno != errno.EPIPE and not self._said:
+                self._said = True
+                say(f"note: standard output cannot be written: {error.strerror}")
+            return len(data)
+
+
+def _open_streams() -> None:
+    """Let what is printed go astray where it has no place to go.
+
+    Where the shell closed it (`2>&-`), that is before another file takes its number.
+    """
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+            opened = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, opened)
+            setattr(sys, f"__{name}__", opened)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):  # not that of a notebook, or of a test
+            stream.flush()
+            lines = {"line_buffering": stream.line_buffering, "encoding": stream.encoding, "errors": stream.errors}
+            raw = io.BufferedWriter(_Output(number, "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(raw, **lines))
 
 
 def _fail(message: str) -> int:
@@ -114,5 +143,5 @@ def run(main: Callable[..., int], takes_names: bool = False) -> None:
             say("interrupted: what was finished is kept")
             return INTERRUPTED
 
-    _open_closed_streams()
+    _open_streams()
     app.run(guarded, flags_parser=_parse_flags)
