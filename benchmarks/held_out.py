@@ -36,19 +36,6 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf import runtime  # noqa: E402
 from metaf2n_tf.commands import cli  # noqa: E402
 
-flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
-flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
-flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
-flags.DEFINE_list("degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all.")
-flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
-flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
-flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
-flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
-flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
-flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
-flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
-flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
-flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
 
 SCALE = 4
 SEEDS = (0, 1, 2)
@@ -335,7 +322,29 @@ def summary(found: Measurements, titles: list[str], kinds: list[str], times: Map
     return "\n".join(lines)
 
 
-def main(args: flags.FlagValues) -> int:
+TAKES = ""
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
+    flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
+    flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
+    flags.DEFINE_list(
+        "degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all."
+    )
+    flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
+    flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
+    flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
+    flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
+    flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
+    flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
+    flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
+    flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
+    flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
+
+
+def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     runtime.select_device("-1")
@@ -383,4 +392,4 @@ def main(args: flags.FlagValues) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(sys.modules[__name__])

@@ -60,15 +60,18 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def folds_case(folder: Path) -> bool:
-    """Whether names that differ in case alone are one name in a folder, or where it is going to be.
+def are_one(folder: Path, name: Path, other: Path) -> bool:
+    """Whether two names are one in a folder, or where it is going to be: some systems fold case, or Unicode's forms.
 
     Raises:
       UserError: it cannot be written to.
     """
     place = next(above for above in (folder, *folder.absolute().parents) if above.is_dir())
-    with _writing(place), tempfile.NamedTemporaryFile(prefix=".case", dir=place) as probe:
-        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+    with _writing(place), tempfile.TemporaryDirectory(prefix=".names", dir=place) as probe:
+        file = Path(probe, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        return Path(probe, other).exists()
 
 
 def fitting(path: Path, reserve: int = 0) -> Path:
@@ -197,18 +200,18 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def crc32_of(path: Path) -> int:
-    """Checksum that tells whether a file is the one that was used before."""
+    """Checksum that tells whether a file is the one that was used before; raises as `open_regular`."""
     crc = 0
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             crc = zlib.crc32(block, crc)
     return crc
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
+    """Hex digest of a file; raises as `open_regular`."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

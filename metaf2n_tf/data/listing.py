@@ -1,8 +1,8 @@
 """Which files a folder of photos holds: no photo lost, none entered twice, and no two that would give one result."""
 
-import functools
 import itertools
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -65,12 +65,17 @@ def _is_picture(file: Path) -> bool:
         return False
 
 
+def _folded(name: str) -> str:
+    """Alike for names that differ in case and Unicode form alone."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
 def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: str) -> None:
     """Refuse pictures whose results would take each other's place.
 
     Args:
       names: (file, path of its results in their folder, without extension).
-      results: that folder, whose file system may take `A` and `a` for one name.
+      results: that folder, whose file system may take `A` and `a` for one name, or the two ways to write `é`.
       remedy: what to do about it.
 
     Raises:
@@ -78,13 +83,12 @@ def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: str) 
     """
     groups = defaultdict(list)
     for file, name in names:
-        groups[name.as_posix().casefold()].append((file, name))
+        groups[_folded(name.as_posix())].append((file, name))
     clashes = []
-    folds_case = functools.cache(files.folds_case)
     for group in groups.values():
         pictures = [one for one in group if len(group) > 1 and _is_picture(one[0])]
         for (file, name), (other, other_name) in itertools.combinations(pictures, 2):
-            if name == other_name or folds_case(results):
+            if name == other_name or files.are_one(results, name, other_name):
                 clashes.append(f"{file} and {other.name if other.parent == file.parent else other}")
     if clashes:
         others = f", ... ({len(clashes)} pairs)" if len(clashes) > _SHOWN else ""

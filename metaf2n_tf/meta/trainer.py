@@ -338,7 +338,8 @@ def train(settings: Settings, options: Options) -> int | None:
     """
     try:
         trainer = Trainer(settings, options)
-        logger.info("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
+        for line in ("settings:", *(f"{name} = {value!r}" for name, value in trainer.effective.items())):
+            logger.info(line)
         if options.dry_run:
             trainer.dry_run()
             return None

@@ -196,7 +196,8 @@ class Session:
         try:
             inputs = self._inputs(name)
         except OSError as error:
-            raise UserError(f"{error.filename}: not a readable picture ({error.strerror})") from None
+            path = error.filename or options.input_dir / name
+            raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
@@ -322,10 +323,13 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
 
 
 def _check_places(options: Options, names: list[Path]) -> None:
+    photos = {files.real(options.input_dir / name): name for name in names}
     for name in names:
-        photo = options.input_dir / name
-        if files.real(photo) in map(files.real, _output_paths(options, name).values()):
-            raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
+        for result in map(files.real, _output_paths(options, name).values()):
+            if result in photos:
+                whose = "its result" if photos[result] == name else f"the result of {name}"
+                photo = options.input_dir / photos[result]
+                raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by {whose}")
 
 
 def run(options: Options) -> int:
