@@ -59,7 +59,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def check_length(path: Path, most: int) -> None:
-    """Raise an OSError where a file is longer than that; it may have holes, so that its length has cost nobody a disk."""
+    """Raise an OSError where a file is longer than that; where it has holes, its length has cost nobody a disk."""
     if (size := path.stat().st_size) > most:
         raise OSError(errno.EFBIG, f"{size} bytes are more than such a file has", str(path))
 

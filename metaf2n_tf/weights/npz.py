@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: no such file")
     try:
         size = path.stat().st_size
-        with open_zip(path) as archive:
+        with open_zip(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header may be no text that Python likes
             members = archive.infolist()
             if any(member.compress_type not in _COMPRESSIONS for member in members):
                 raise ValueError("compressed as NumPy does not")

@@ -9,6 +9,7 @@ import io
 import pickle
 import pickletools
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -214,7 +215,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a text of the file may be none that Python likes
+            yield
     except UserError as error:
         raise UserError(f"{path}: {one_line(str(error))}") from None
     except OSError as error:
