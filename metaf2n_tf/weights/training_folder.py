@@ -68,7 +68,10 @@ def save(place: Path, step: int, variables: Mapping[str, np.ndarray], keep: int)
       UserError: the disk is full, or the place cannot be written to.
     """
     for part in place.glob(".model-*.part*"):  # of a run that was killed while it wrote
-        part.unlink()
+        files.remove(part)
+    for data in place.glob("model-*.data-*"):  # of one that was killed while it deleted
+        if not data.with_suffix(".index").is_file():
+            files.remove(data)
     prefix = place / f"model-{step}"
     older = [path for number, path in _steps(place).items() if number < step]
     replaced = older[: max(0, len(older) + 1 - keep)] if keep else []
