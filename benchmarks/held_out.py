@@ -36,7 +36,6 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf import runtime  # noqa: E402
 from metaf2n_tf.commands import cli  # noqa: E402
 
-
 SCALE = 4
 SEEDS = (0, 1, 2)
 METRICS = {"psnr_y": ("higher", "8.2f"), "ssim_y": ("higher", "8.4f"), "lpips": ("lower", "8.4f")}

@@ -25,7 +25,6 @@ from metaf2n_tf.commands import cli  # noqa: E402
 from metaf2n_tf.data import files, images, listing  # noqa: E402
 from metaf2n_tf.errors import UserError  # noqa: E402
 
-
 SIDE = 256
 FACES = ("faces_cc_by", "faces_nc")
 MOSAICS = (2, 4)  # faces on a side

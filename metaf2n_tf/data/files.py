@@ -60,6 +60,23 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def check_length(path: Path, most: int) -> None:
+    """Raise an OSError where a file is longer than that; where it has holes, its length has cost nobody a disk."""
+    if (size := path.stat().st_size) > most:
+        raise OSError(errno.EFBIG, f"{size} bytes are more than such a file has", str(path))
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The content of a file of at most so many bytes; of what is longer nothing is read.
+
+    Raises:
+      OSError: it cannot be read, is longer, or is no file but a pipe or a device.
+    """
+    check_length(path, most)
+    with open_regular(path) as stream:
+        return stream.read(os.fstat(stream.fileno()).st_size)
+
+
 def are_one(folder: Path, name: Path, other: Path) -> bool:
     """Whether two names are one in a folder, or where it is going to be: some systems fold case, or Unicode's forms.
 

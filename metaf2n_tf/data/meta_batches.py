@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from metaf2n_tf.data.degradation import SMALLEST, degrade, draw_parameters
 from metaf2n_tf.data.operations.usm import sharpen
-from metaf2n_tf.data.tfrecords.records import RecordSet
+from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet
 from metaf2n_tf.data.tfrecords.squares import gradient_energy
 from metaf2n_tf.errors import UserError, first_line
 from metaf2n_tf.networks.sr import SCALE
@@ -250,7 +250,7 @@ def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
     """The dataset's elements; damage is a UserError."""
     try:
         yield from tasks
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, *NOT_OF_THE_SET) as error:
         raise UserError(
             f"the training data cannot be read: {first_line(error)}. Remedy: look for the damage with "
             "scripts/generate_tfrecord.py --verify"

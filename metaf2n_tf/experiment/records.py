@@ -6,12 +6,13 @@ from pathlib import Path
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.experiment.settings import Setting
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import LEARNED
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
+_NAMED = 10  # of what is different
 _RECORD = {
     "photo": str,
     "task_lr": (float, LEARNED),
@@ -84,13 +85,15 @@ def check_made_with(folder: Path, made_with: dict) -> None:
     made_with = plain(made_with)
     if path.is_file() and (folder / MEASUREMENTS).is_file():
         try:
-            earlier = strict_json.loads(path.read_bytes(), {str: object})
+            earlier = strict_json.read(path, {str: object})
         except (OSError, ValueError):
             raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]
         if different:
-            changes = ", ".join(f"{name} {earlier.get(name)} (now {made_with.get(name)})" for name in different)
+            changes = ", ".join(
+                one_line(f"{name} {earlier.get(name)} (now {made_with.get(name)})") for name in different[:_NAMED]
+            )
             raise UserError(
                 f"--output_dir {folder}: its measurements were made with {changes}. Remedy: another --output_dir, or "
                 "--overwrite"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Shipped
 from metaf2n_tf.weights.fetch import fetch
@@ -27,11 +28,14 @@ def find_weights(name: str, fetched: bool = False) -> Path:
     """The file of the weights of a name in the catalogue.
 
     Raises:
-      UserError: it is not there, and not `fetched` either; the message says where to get it.
+      UserError: it is not there, and not `fetched` either; the message says where to get it. It is another file than
+        the one that a library of others can be trusted with.
     """
     entry = CATALOGUE[name]
     path = Path(entry.file)
     if os.path.isfile(path):  # unlike Path's, it takes a folder that may not be searched for one without the file
+        if entry.read_by_others and files.sha256_of(path) != entry.read_by_others:
+            raise UserError(f"{path}: damaged, or another file than {entry.what}. Remedy: delete it and fetch it again")
         return path
     if fetched:
         return fetch(name, entry)

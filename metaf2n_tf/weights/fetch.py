@@ -42,13 +42,17 @@ def _most_bytes(entry: Entry) -> int:
     return (2 * entry.megabytes + 1) * 10**6
 
 
-def _verify(download: Path, sha256: str | None) -> None:
-    found = files.sha256_of(download)
-    if sha256 is None:
+def _verify(download: Path, entry: Entry) -> None:
+    found, size = files.sha256_of(download), download.stat().st_size
+    wrong = f"sha256 is {found}, expected {entry.sha256}"
+    if entry.sha256 is None and 2 * size < entry.megabytes * 10**6:  # such as a page that says sorry
+        wrong = f"is {size} bytes long, expected {entry.megabytes} MB"
+    elif entry.sha256 is None:
         logger.info(f"{download.name}: no checksum of it is public; sha256 {found}")
-    elif found != sha256:
+        return
+    if found != entry.sha256:
         download.unlink()
-        raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
+        raise UserError(f"{download.name}: {wrong}. It was deleted; try again")
 
 
 class _Watch:
@@ -195,7 +199,7 @@ def _fetch_url(entry: Entry, folder: Path) -> Path:
     part = folder / entry.source.address.rsplit("/", 1)[-1]
     with _Watch() as watch:
         _Download(entry, part, watch).run()
-    _verify(part, entry.sha256)
+    _verify(part, entry)
     return part
 
 

@@ -24,6 +24,7 @@ _SHIPPED = Path(__file__).resolve().parents[2] / "pretrained_models"
 METAF2N_LITE, FACES_LITE = _SHIPPED / "metaf2n_lite.npz", _SHIPPED / "faces_lite.npz"
 RATE_SCOPE = "TaskLR"  # TaskLR/<variable>: the natural logarithm of the variable's learned rate
 
+_LARGEST_RATE = np.log(np.finfo(np.float32).max)
 META_TRAINED_TASK_LR = 1e-2  # TASK_LR of the published code
 
 
@@ -115,7 +116,12 @@ def rate_shapes(found: Mapping[str, np.ndarray], sr_names: Iterable[str]) -> dic
 def _from_variables(source: str, found: Mapping[str, np.ndarray]) -> Weights:
     weights = check_variables(source, found, sr_shapes(source, found))
     mask = check_variables(source, found, mask_shapes(found)) if has_scope(found, masknet.SCOPE) else None
-    return Weights(source, weights, mask, check_variables(source, found, rate_shapes(found, weights)))
+    rates = check_variables(source, found, rate_shapes(found, weights))
+    if too_large := [name for name, value in rates.items() if value > _LARGEST_RATE]:
+        raise UserError(
+            f"{source}: variable {too_large[0]} is {rates[too_large[0]]:g}, too large for a rate's logarithm"
+        )
+    return Weights(source, weights, mask, rates)
 
 
 def _load_pth(path: Path) -> Weights:

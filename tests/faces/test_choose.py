@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import re
 from pathlib import Path
 
@@ -77,3 +79,20 @@ def test_every_name_is_in_the_catalogue(module):
     table = module.DETECTORS if module is detect else module.RESTORERS
     assert {choice.weights for choice in table.values()} - {None} <= set(catalogue.CATALOGUE)
     assert set(module.PREFERRED) <= set(table)
+
+
+def test_libraries_of_others_are_handed_the_published_file_alone(weights):
+    path = weights / "own.pth"
+    path.write_bytes(b"hello")
+    digest = hashlib.sha256(b"hello").hexdigest()
+    choose.CATALOGUE["own"] = dataclasses.replace(choose.CATALOGUE["own"], read_by_others=digest)
+    assert choose.find_weights("own") == path
+    path.write_bytes(b"hellO")
+    with pytest.raises(UserError, match=r"own.pth: damaged, or another file than test. Remedy: delete it and fetch"):
+        choose.find_weights("own")
+
+
+def test_files_that_libraries_of_others_read_have_a_checksum():
+    natives = {name for name, entry in catalogue.CATALOGUE.items() if entry.file.endswith((".h5", ".tflite"))}
+    assert natives == {"retinaface", "face-mesh"}
+    assert natives == {name for name, entry in catalogue.CATALOGUE.items() if entry.read_by_others}

@@ -216,6 +216,13 @@ def test_wrong_checksum_is_deleted(server, tmp_path):
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
+def test_a_file_without_a_checksum_that_is_too_short_is_deleted(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "CONTENT", b"<html>sorry</html>")
+    with pytest.raises(UserError, match=r"weights.pth: is 18 bytes long, expected 1 MB. It was deleted; try again"):
+        fetch.fetch("test", entry(f"{server}/weights.pth", None), tmp_path)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
 def test_missing_file_and_missing_server(server, tmp_path):
     with pytest.raises(UserError, match="the server answers 404"):
         fetch.fetch("test", entry(f"{server}/other.pth"), tmp_path)

@@ -12,7 +12,7 @@ from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
 from metaf2n_tf.data.tfrecords.manifest import Manifest
 from metaf2n_tf.data.tfrecords.squares import Cutting, parsing_map
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 
 _NAMED = 20  # pictures of each kind of problem that are named on the terminal; the manifest names them all
 
@@ -99,7 +99,7 @@ def _report(request: Request, made: Manifest) -> int:
     for kind, what in (("unusable", "could not be used"), ("too_small", "smaller than the squares")):
         problems = made.problems(kind)
         for reason in list(problems.values())[:_NAMED]:
-            say(f"skipped: {reason}")
+            say(f"skipped: {one_line(reason)}")
         if len(problems) > _NAMED:
             say(f"... and {len(problems) - _NAMED} more, named in {manifest.place(request.tfrecord)}")
         if problems:

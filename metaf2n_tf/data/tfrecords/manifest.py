@@ -103,7 +103,7 @@ def read(tfrecord: Path) -> Manifest | None:
     """
     path = place(tfrecord)
     try:
-        content = strict_json.loads(path.read_bytes(), _CONTENT)
+        content = strict_json.read(path, _CONTENT)
         settings = content["settings"]
         if settings.get("min_gradient") is not None:
             settings["min_gradient"] = float(settings["min_gradient"])

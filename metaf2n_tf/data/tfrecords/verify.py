@@ -40,7 +40,7 @@ def _check_manifest(tfrecord: Path, described: Manifest | None, opened: records.
 def _count_good(shard: str, side: int) -> int:
     """How many records of a damaged file come before the damage; one by one, as a batch with it gives none at all."""
     good = 0
-    with contextlib.suppress(tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    with contextlib.suppress(tf.errors.DataLossError, *records.NOT_OF_THE_SET):
         for example in tf.data.TFRecordDataset(shard):
             records.decode(example[None], side)
             good += 1
@@ -75,7 +75,7 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
         except tf.errors.DataLossError:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: damaged after {good} of {expected}") from None
-        except tf.errors.InvalidArgumentError:
+        except records.NOT_OF_THE_SET:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: after {good} there is one that is no square of {opened.side} pixels") from None
         finally:

@@ -1,13 +1,15 @@
 """The bytes of records, and reading them back in any order."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from metaf2n_tf.data.tfrecords import verify
 from metaf2n_tf.data.tfrecords.encode import encode_example, encode_records
-from metaf2n_tf.data.tfrecords.records import find_shards, open_set
+from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, find_shards, open_set
 from metaf2n_tf.data.tfrecords.shards import shard_paths, split_name
 from metaf2n_tf.errors import UserError
 
@@ -119,3 +121,33 @@ def test_sets_that_cannot_be_used(sharded, tmp_path):
     write(tmp_path / "set-00000-of-00001.tfrecord", squares)
     with pytest.raises(UserError, match="shards of more than one set"):
         open_set(str(path))
+    (tmp_path / "set.tfrecord").unlink(missing_ok=True)
+    for name in ("odd-00003-of-00002.tfrecord", "none-00000-of-00000.tfrecord"):
+        write(tmp_path / name, squares)
+        with pytest.raises(UserError, match="is missing|shards of more than one set"):
+            open_set(str(tmp_path / f"{name[: name.index('-')]}.tfrecord"))
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(UserError, match=f"{place}: no file"):
+            open_set(str(place))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x80" * 80, b"", encode_example(np.zeros((0, 0, 3), np.uint8))])
+def test_records_that_hold_no_square_are_one_line(tmp_path, content):
+    """Their checksums are right; TensorFlow's message about the first quotes bytes that are no text."""
+    path = tmp_path / "set.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(content)
+    with pytest.raises(UserError, match="no bytes feature 'label'|0 bytes, which is no RGB square"):
+        open_set(str(path))
+
+
+def test_a_later_record_that_is_none_is_counted_and_read_as_damage(tmp_path):
+    path, good = tmp_path / "set.tfrecord", encode_example(np.zeros((8, 8, 3), np.uint8))
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for content in (good, b"\xff" * len(good)):
+            writer.write(content)
+    with pytest.raises(UserError, match="after 1 good record there is one that is no square of 8 pixels"):
+        verify.check_set(path)
+    with pytest.raises(NOT_OF_THE_SET):
+        list(open_set(str(path)).read(tf.data.Dataset.range(2)))
