@@ -8,7 +8,7 @@ from metaf2n_tf.commands.runs import results
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.strict_json import NUMBER
 from metaf2n_tf.data.tfrecords import manifest
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.records import Records, check_made_with
 from metaf2n_tf.experiment.settings import Setting
@@ -107,7 +107,7 @@ def test_results_and_measurements_of_any_kind_are_left_out_or_usable(tmp_path):
 def test_the_description_of_a_set(tmp_path):
     shard = manifest.Shard("set-00000-of-00002.tfrecord", 1, 1, "1", {"a.png": "small"}, {})
     wanted = manifest.Manifest(
-        Cutting(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
+        Cropping(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
     )
     manifest.write(tmp_path / "set.tfrecord", wanted)
     assert manifest.read(tmp_path / "set.tfrecord") == wanted

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from training_sets import CUTTING, make, write_pictures
+from training_sets import CROPPING, make, write_pictures
 
 from metaf2n_tf.commands.cli import OK
 from metaf2n_tf.data import images
@@ -89,9 +89,9 @@ def test_a_missing_file_and_compressed_ones_are_named(made):
         verify.check_set(made)
 
 
-def test_the_sheet_shows_the_squares_themselves(made):
+def test_the_sheet_shows_the_crops_themselves(made):
     opened, _ = verify.check_set(made)
-    assert opened.side == CUTTING.size
+    assert opened.side == CROPPING.size
     sheet = verify.contact_sheet(opened)
     assert sheet.shape[1] % 130 == 0
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
