@@ -6,6 +6,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.errors import UserError
 
 _ALWAYS = 64 << 20
@@ -21,10 +22,16 @@ def check_size(asked: int, size: int) -> None:
         raise UserError(f"its {size} bytes ask for {asked} bytes of memory, as no weights do")
 
 
-def check_downloaded(path: str | Path, name: str) -> None:
-    """Raise a UserError where a file is missing that `scripts/download_weights.py NAME` fetches."""
-    if not Path(path).is_file():
+def check_downloaded(path: str | Path, name: str) -> Path:
+    """Where a file is that `scripts/download_weights.py NAME` fetches; see `places.find`.
+
+    Raises:
+      UserError: it is not there.
+    """
+    path = places.find(path)
+    if not path.is_file():
         raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py {name}")
+    return path
 
 
 def check_variables(

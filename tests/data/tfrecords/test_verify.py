@@ -10,6 +10,7 @@ import tensorflow as tf
 from training_sets import CROPPING, make, write_pictures
 
 from metaf2n_tf.commands.cli import OK
+from metaf2n_tf.commands.runs.verify import run
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords import verify
 from metaf2n_tf.errors import UserError
@@ -22,7 +23,7 @@ def made(tmp_path):
 
 
 def test_a_good_set_is_counted_and_shown(made, capsys):
-    assert verify.run([str(made)]) == OK
+    assert run([str(made)]) == OK
     printed = capsys.readouterr().err
     opened, comparison = verify.check_set(made)
     assert f"{opened.count} squares of 32x32 pixels in 2 file(s), every CRC right, as its .json says" in printed
