@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from metaf2n_tf.commands.cli import OK, SOME_FAILED, say
+from metaf2n_tf.commands.cli import OK, SOME_FAILED, say, spelled
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
 from metaf2n_tf.data.tfrecords.crops import Cropping, parsing_map
@@ -111,14 +111,14 @@ def _report(request: Request, made: Manifest) -> int:
 
 def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: Options) -> None:
     if options.runner is None:
-        local.write_set(tfrecord, pictures, wanted, options.workers)
+        local.write_set(tfrecord, pictures, wanted, options.workers, spelled)
         return
     logging.set_verbosity(logging.WARNING)  # Beam tells of every step
     try:
         from metaf2n_tf.data.tfrecords import beam
     except ImportError as error:
         raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
-    beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options)
+    beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options, spelled)
 
 
 def _make(plan: _Plan, options: Options) -> int:

@@ -17,32 +17,39 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import encode, manifest, shards
 from metaf2n_tf.data.tfrecords.crops import Cropping, TooSmall, cut_crops
-from metaf2n_tf.data.tfrecords.local import no_crops
+from metaf2n_tf.data.tfrecords.local import Spelled, no_crops
 from metaf2n_tf.data.tfrecords.manifest import Manifest, Shard
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 
 _PROBLEMS = "problems"
 
 
-def _encode_crops(picture: str, cropping: Cropping):  # Beam would take a return type for that of every output
+# Beam would take a return type for that of every output.
+def _encode_crops(picture: str, cropping: Cropping, spelled: Spelled):
     """Serialized examples; of a picture that gives none, why, as JSON."""
     try:
         for crop in cut_crops(Path(picture), cropping):
             yield encode.encode_example(crop)
     except UserError as error:
         kind = "too_small" if isinstance(error, TooSmall) else "unusable"
-        yield beam.pvalue.TaggedOutput(_PROBLEMS, json.dumps([kind, picture, str(error)]))
+        yield beam.pvalue.TaggedOutput(_PROBLEMS, json.dumps([kind, picture, spelled(error)]))
 
 
 def _run(
-    runner: str, runner_options: Sequence[str], cropping: Cropping, pictures: Sequence[str], sink, problems
+    runner: str,
+    runner_options: Sequence[str],
+    cropping: Cropping,
+    spelled: Spelled,
+    pictures: Sequence[str],
+    sink,
+    problems,
 ) -> None:
     with beam.Pipeline(runner, PipelineOptions(list(runner_options))) as pipeline:
         crops = (
             pipeline
             | "pictures" >> beam.Create(pictures)
             | "share out" >> beam.Reshuffle()
-            | "cut" >> beam.FlatMap(_encode_crops, cropping).with_outputs(_PROBLEMS, main="crops")
+            | "cut" >> beam.FlatMap(_encode_crops, cropping, spelled).with_outputs(_PROBLEMS, main="crops")
         )
         _ = crops.crops | "write" >> sink
         _ = crops[_PROBLEMS] | "write problems" >> problems
@@ -63,7 +70,12 @@ def _describe(path: Path, record_bytes: int) -> Shard:
 
 
 def write_set(
-    tfrecord: Path, pictures: Sequence[str], wanted: Manifest, runner: str, runner_options: Sequence[str]
+    tfrecord: Path,
+    pictures: Sequence[str],
+    wanted: Manifest,
+    runner: str,
+    runner_options: Sequence[str],
+    spelled: Spelled = str,
 ) -> None:
     """Write the shards of a set and its manifest; nothing appears under its final name before all is done.
 
@@ -73,6 +85,7 @@ def write_set(
       wanted: what is to be made, to which the shards are added.
       runner: Beam's name of it, like `DirectRunner`.
       runner_options: its flags.
+      spelled: puts into words why a picture gave nothing.
 
     Raises:
       UserError: there are no crops, no such runner or options, or the run failed.
@@ -86,10 +99,10 @@ def write_set(
         problems = beam.io.WriteToText(os.path.join(scratch, "part"))
         try:
             places = [os.path.abspath(picture) for picture in pictures]
-            _run(runner, runner_options, wanted.cropping, places, sink, problems)
+            _run(runner, runner_options, wanted.cropping, spelled, places, sink, problems)
         except (Exception, SystemExit) as error:  # a runner may raise anything, and leaves at a wrong option
             reason = (str(error).strip().splitlines() or [""])[0]
-            raise UserError(f"--runner {runner}: {type(error).__name__}: {reason}") from None
+            raise UserError(Argument("runner", runner), f": {type(error).__name__}: {reason}") from None
         found = _read_problems(Path(scratch))
     record_bytes = encode.encode_records(
         [np.empty((wanted.cropping.size,) * 2 + (wanted.cropping.channels,), np.uint8)]

@@ -23,6 +23,8 @@ from metaf2n_tf.errors import UserError
 # pages is twice as fast as filling new ones, and the last fsync has little left to do.
 _CACHED_BYTES = 1 << 27
 
+Spelled = Callable[[UserError], str]
+
 
 @dataclass(frozen=True)
 class _Result:
@@ -33,14 +35,14 @@ class _Result:
     unusable: str | None = None
 
 
-def _encode_picture(path: str, cropping: Cropping) -> _Result:
+def _encode_picture(path: str, cropping: Cropping, spelled: Spelled) -> _Result:
     nothing = np.empty((0, 0), np.uint8)
     try:
         crops = list(cut_crops(Path(path), cropping))
     except TooSmall as error:
-        return _Result(nothing, too_small=str(error))
+        return _Result(nothing, too_small=spelled(error))
     except UserError as error:
-        return _Result(nothing, unusable=str(error))
+        return _Result(nothing, unusable=spelled(error))
     return _Result(encode_records(crops) if crops else nothing)
 
 
@@ -93,7 +95,7 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
     return shard
 
 
-def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> None:
+def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int, spelled: Spelled = str) -> None:
     """Write the shards of a set that are not there yet, and its manifest after each of them.
 
     Args:
@@ -101,6 +103,7 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
       pictures: each shard holds the next part of them, so that the shards, one after the other, are the single file.
       wanted: what is to be made; `shards`: those finished earlier, to which the others are added.
       workers: threads.
+      spelled: puts into words why a picture gave nothing.
 
     Raises:
       UserError: there are no crops, the disk is full, or the place cannot be written to.
@@ -114,7 +117,7 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
         if path.name not in shards
     }
     waiting = [picture for part in parts.values() for picture in part]
-    results = map_in_order(lambda picture: _encode_picture(picture, wanted.cropping), waiting, workers)
+    results = map_in_order(lambda picture: _encode_picture(picture, wanted.cropping, spelled), waiting, workers)
     try:
         with tqdm(desc=tfrecord.name, unit="picture", total=len(waiting)) as progress:
             for path, part in parts.items():

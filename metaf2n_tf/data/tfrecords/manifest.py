@@ -9,7 +9,7 @@ from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
 from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.data.tfrecords.shards import is_of
-from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.errors import Argument, UserError, one_line
 
 
 @dataclass
@@ -117,4 +117,5 @@ def read(tfrecord: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:  # TypeError: a setting of another version
-        raise UserError(f"{path}: not the description of a set ({one_line(str(error))}). Remedy: --overwrite") from None
+        reason = one_line(str(error))
+        raise UserError(f"{path}: not the description of a set ({reason}). Remedy: ", Argument("overwrite")) from None

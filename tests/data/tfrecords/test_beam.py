@@ -56,5 +56,5 @@ def test_a_finished_set_is_not_made_again(tmp_path):
 
 def test_an_unknown_runner_is_named(tmp_path):
     folder = write_pictures(tmp_path / "pictures", [(48, 64)])
-    with pytest.raises(UserError, match="--runner Nobody: ValueError: Unexpected pipeline runner"):
+    with pytest.raises(UserError, match="runner=Nobody: ValueError: Unexpected pipeline runner"):
         make(tmp_path, folder, runner="Nobody")
