@@ -21,7 +21,7 @@ from children import in_child, measured
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
 
-from metaf2n_tf.data.tfrecords.squares import crop_positions, log_gradient  # noqa: E402
+from metaf2n_tf.data.tfrecords.crops import crop_positions, log_gradient  # noqa: E402
 
 PICTURES, SIZE = 96, (1356, 2040)
 TASKS, PAIRS = 4, 4

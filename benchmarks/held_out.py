@@ -209,14 +209,14 @@ class Bench:
         from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
         from metaf2n_tf.faces.restore import Setting
         from metaf2n_tf.upscale.model import MetaF2N
-        from metaf2n_tf.weights.load import FACES_LITE, load_weights
+        from metaf2n_tf.weights.load import load_weights
 
         self.rows = rows(args)
         self._models = {
             key: MetaF2N(key[0], blend=key[1]) for key in {(r.weights, r.blend) for r in self.rows.values()}
         }
         self._finder = FaceFinder("mtcnn", args.restorer, Setting(sr=dict), Selection())
-        by_file = load_weights(FACES_LITE).identity if args.restorer == "faces_lite" else ""
+        by_file = load_weights("faces-lite").identity if args.restorer == "faces_lite" else ""
         self._restorer = f"{args.restorer} {by_file}".strip()
 
     def case(self, name: str, lq: np.ndarray, gt: np.ndarray) -> Case:

@@ -1,6 +1,7 @@
 """Shared fixtures: golden cases, the real weights, tiny networks."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 sys.path[:0] = [str(ROOT), str(GOLDEN)]
+os.environ["METAF2N_WEIGHTS"] = "weights"  # in whatever folder a test works, never the user's own
 
 import recipe  # noqa: E402
 

@@ -38,8 +38,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "model_dir",
         None,
-        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, or .npz. Default: "
-        "./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
+        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, .npz, or a name of "
+        "download_weights.py. Default: ./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
     )
     flags.DEFINE_string(
         "blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5."

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from metaf2n_tf.errors import CannotWriteError, UserError
+from metaf2n_tf.errors import Argument, CannotWriteError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -167,21 +167,22 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def read_lines(path: Path, flag: str = "") -> list[str]:
+def read_lines(path: Path, argument: str = "") -> list[str]:
     """The lines of a text file in UTF-8, with or without a byte order mark.
 
     Args:
-      flag: what stands before its name in messages.
+      argument: whose value the path is, for messages; empty: nobody's.
 
     Raises:
       UserError: it cannot be read, or is no text.
     """
+    named = Argument(argument, path) if argument else str(path)
     try:
         return path.read_text("utf-8-sig").splitlines()
     except OSError as error:
-        raise UserError(f"{flag}{path}: cannot be read: {error.strerror}") from None
+        raise UserError(named, f": cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{flag}{path}: not a text file in UTF-8") from None
+        raise UserError(named, ": not a text file in UTF-8") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

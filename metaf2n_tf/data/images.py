@@ -244,7 +244,7 @@ def _decode(path: Path, scale: int = 0) -> _Decoded:
                 resolution = resolution[1], resolution[0], resolution[2]
         _say_frames(path)
     except UserError as error:
-        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise error if str(path) in str(error) else UserError(f"{path}: ", error) from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: not a readable picture (cannot identify image file {path.name!r})") from None
     except Exception as error:  # decoders of damaged files raise anything

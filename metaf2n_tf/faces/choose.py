@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.catalogue import CATALOGUE, ByHand, Shipped
+from metaf2n_tf.weights.catalogue import CATALOGUE
 from metaf2n_tf.weights.fetch import fetch
 
 
@@ -32,17 +32,14 @@ def find_weights(name: str, fetched: bool = False) -> Path:
         the one that a library of others can be trusted with.
     """
     entry = CATALOGUE[name]
-    path = Path(entry.file)
+    path = entry.path
     if os.path.isfile(path):  # unlike Path's, it takes a folder that may not be searched for one without the file
         if entry.read_by_others and files.sha256_of(path) != entry.read_by_others:
             raise UserError(f"{path}: damaged, or another file than {entry.what}. Remedy: delete it and fetch it again")
         return path
     if fetched:
         return fetch(name, entry)
-    if isinstance(entry.source, Shipped):
-        raise UserError(f"{path} is gone. Remedy: get it again with {entry.places}")
-    script = "" if isinstance(entry.source, ByHand) else f"python scripts/download_weights.py {name}, or "
-    raise UserError(f"there is no {path}. Remedy: {script}get it from {entry.places} ({entry.megabytes} MB)")
+    raise entry.missing(name)
 
 
 def choose(

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import resource
 import signal
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
@@ -27,7 +27,7 @@ from metaf2n_tf.meta.watch import Watch
 from metaf2n_tf.metrics.lpips import load_lpips
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
-from metaf2n_tf.weights import training_folder
+from metaf2n_tf.weights import catalogue, training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
 
@@ -56,7 +56,11 @@ class Options:
 
 
 def _need(name: str, path: str, remedy: str) -> None:
-    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
+    try:
+        found = catalogue.find(path)
+    except UserError as error:
+        raise UserError(f"{name} = ", error) from None
+    if not places.exists(found):
         raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
 
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.errors import Message, UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
 from metaf2n_tf.wording import counted
@@ -143,7 +143,7 @@ def _read_all(paths: Iterable[Path]) -> Iterator[np.ndarray]:
         try:
             yield images.read_rgb8(path)
         except UserError as error:
-            logger.warning(f"left out: {error}")
+            logger.warning(Message("left out: ", error))
 
 
 def picture_statistics(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from metaf2n_tf.data import images
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import METRICS, Measurer
 from metaf2n_tf.metrics.table import summarize
@@ -52,7 +52,7 @@ def read_gt(gts: GroundTruths | None, name: Path, size: tuple[int, int]) -> np.n
     try:
         return gts.read(name, (SCALE * size[0], SCALE * size[1]))
     except UserError as error:
-        logger.warning(f"{name}: not compared: {error}")
+        logger.warning(Message(f"{name}: not compared: ", error))
         return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.errors import UserError
 
 LARGEST = 2 << 30  # of any weight file; a file with holes may claim any size at no cost
@@ -50,10 +51,16 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_downloaded(path: str | Path, name: str) -> None:
-    """Raise a UserError where a file is missing that `scripts/download_weights.py NAME` fetches."""
-    if not Path(path).is_file():
+def check_downloaded(path: str | Path, name: str) -> Path:
+    """Where a file is that `scripts/download_weights.py NAME` fetches; see `places.find`.
+
+    Raises:
+      UserError: it is not there.
+    """
+    path = places.find(path)
+    if not path.is_file():
         raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py {name}")
+    return path
 
 
 def check_variables(

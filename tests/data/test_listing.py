@@ -36,8 +36,8 @@ def test_files_of_a_folder(tmp_path):
     assert names(tmp_path, ["png", ".jpg"], True, left_out) == ["a.JPG", "b.png", "sub/c.png"]
     with pytest.raises(UserError, match="no photos"):
         names(tmp_path, ["webp"])
-    with pytest.raises(UserError, match="--gt_dir .*nowhere: no such folder"):
-        listing.list_files(tmp_path / "nowhere", flag="--gt_dir")
+    with pytest.raises(UserError, match="gt_dir=.*nowhere: no such folder"):
+        listing.list_files(tmp_path / "nowhere", argument="gt_dir")
 
 
 def test_one_photo_is_a_folder_of_one(tmp_path):

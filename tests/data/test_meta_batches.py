@@ -10,9 +10,9 @@ from metaf2n_tf.data import meta_batches
 from metaf2n_tf.data.degradation import SMALLEST, STAGES, degrade, draw_parameters
 from metaf2n_tf.data.meta_batches import MetaBatches, Shape, choose_corners, make_task, task_dataset
 from metaf2n_tf.data.operations.usm import sharpen
+from metaf2n_tf.data.tfrecords.crops import log_gradient
 from metaf2n_tf.data.tfrecords.encode import encode_records
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.data.tfrecords.squares import log_gradient
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 

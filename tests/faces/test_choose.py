@@ -71,7 +71,7 @@ def test_what_is_shared_by_hand_is_not_promised_by_the_script(weights, monkeypat
 @pytest.mark.parametrize("size", [256, 1024, 2048])
 def test_gpen_by_size(size):
     choice = restore.RESTORERS[f"gpen_{size}"]
-    assert catalogue.CATALOGUE[choice.weights].file == f"weights/GPEN-BFR-{size}.pth"
+    assert catalogue.CATALOGUE[choice.weights].file == f"GPEN-BFR-{size}.pth"
 
 
 @pytest.mark.parametrize("module", [detect, restore])

@@ -33,7 +33,7 @@ def read_list(path: Path) -> list[Line]:
     Raises:
       UserError: no such file, another form, no lines, or two faces whose results would have one name.
     """
-    rows = [line.strip().split("\t") for line in files.read_lines(path, "--img_list ") if line.strip()]
+    rows = [line.strip().split("\t") for line in files.read_lines(path, "img_list") if line.strip()]
     if not rows or any(len(row) != 3 for row in rows):
         raise UserError(f"--img_list {path}: expected lines 'LQ FACE<TAB>EXEMPLARS<TAB>LANDMARKS OF THE EXEMPLARS'")
     lines = [Line(*map(Path, row)) for row in rows]

@@ -45,7 +45,7 @@ def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Pat
     try:
         gt = gts.read(name, result.shape[:2])
     except UserError as error:
-        return measurer(result, no_gt=str(error))
+        return measurer(result, no_gt=cli.spelled(error))
     return measurer(result, gt)
 
 
@@ -93,7 +93,7 @@ def _fid(options: Options, paths: list[Path]) -> tuple[dict, int]:
 
 def run(options: Options) -> int:
     """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
-    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
+    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, argument="result_dir")
     results = {path.relative_to(options.result_dir): path for path in paths}
     named = ((path, name.with_suffix("")) for name, path in results.items())
     listing.check_names(named, options.output_dir, "rename one")

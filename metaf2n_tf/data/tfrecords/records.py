@@ -28,8 +28,8 @@ _SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
 
 def decode(examples: tf.Tensor, side: int, feature: str = FEATURE) -> tf.Tensor:
     """Serialized examples, strings (N,), to uint8 (N, side, side, 3)."""
-    squares = tf.io.parse_example(examples, {feature: _FEATURES[feature]})[feature]
-    return tf.reshape(tf.io.decode_raw(squares, tf.uint8), [-1, side, side, 3])
+    crops = tf.io.parse_example(examples, {feature: _FEATURES[feature]})[feature]
+    return tf.reshape(tf.io.decode_raw(crops, tf.uint8), [-1, side, side, 3])
 
 
 def find_shards(path: str) -> list[str]:
@@ -59,7 +59,7 @@ def find_shards(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class RecordSet:
-    """A set, opened for reading. shards: its files; counts: records in each; record_bytes; side: of the squares."""
+    """A set, opened for reading. shards: its files; counts: records in each; record_bytes; side: of the crops."""
 
     shards: tuple[str, ...]
     counts: tuple[int, ...]
@@ -74,7 +74,7 @@ class RecordSet:
     def read(
         self, positions: tf.data.Dataset, parallel_calls: int = tf.data.AUTOTUNE, parsing: bool = False
     ) -> tf.data.Dataset:
-        """Read squares.
+        """Read crops.
 
         Args:
           positions: int64 scalars below `count`, in any order.
@@ -154,7 +154,7 @@ def open_set(path: str) -> RecordSet:
     """Open the set of a name such as `datasets/back400.tfrecord`, in one file or in shards.
 
     Raises:
-      UserError: not there, not complete, damaged, or not of equal squares.
+      UserError: not there, not complete, damaged, or not of equal crops.
     """
     shards = find_shards(path)
     sizes = [_open_shard(shard) for shard in shards]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.faces import align
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks
@@ -129,7 +129,7 @@ def read_map(path: Path) -> dict[tuple[str, int], str]:
       UserError: no such file, or a line that is not of this form or contradicts another.
     """
     named = {}
-    for number, line in enumerate(files.read_lines(path, "--exemplar_map "), 1):
+    for number, line in enumerate(files.read_lines(path, "exemplar_map"), 1):
         if not line.strip():
             continue
         parts = [part.strip() for part in line.split("\t")]
@@ -218,7 +218,7 @@ class Library:
                 try:
                     self._exemplars[person].append(read(file))
                 except UserError as error:
-                    logger.warning(f"exemplar left out: {error}")
+                    logger.warning(Message("exemplar left out: ", error))
         if not self._exemplars[person]:
             raise UserError(f"none of the exemplars of {person} can be used")
         return self._exemplars[person]

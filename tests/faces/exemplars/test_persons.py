@@ -98,7 +98,7 @@ def test_bad_maps_are_refused(tmp_path, text, message):
     (tmp_path / "map.txt").write_text(text)
     with pytest.raises(UserError, match=rf"--exemplar_map .*map.txt: {message}"):
         read_map(tmp_path / "map.txt")
-    with pytest.raises(UserError, match=r"--exemplar_map .*none.txt: cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"exemplar_map=.*none.txt: cannot be read: No such file"):
         read_map(tmp_path / "none.txt")
 
 
