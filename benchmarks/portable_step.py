@@ -103,8 +103,7 @@ def export(folder: Path, name: str, function: Callable, arguments: dict[str, Any
 
 def draw_weights(blocks: int, width: int) -> dict[str, np.ndarray]:
     """A small network's random weights, and all others, untrained."""
-    from metaf2n_tf.metrics import lpips
-    from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+    from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
 
     rng = np.random.default_rng(0)
     shapes = rrdbnet.variable_shapes(blocks, width, width // 2) | lpips.variable_shapes()

@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from training_workload import INPUTS, generator, judge, perceptual
 
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
 
 super_resolve = functools.partial(rrdbnet.forward, run_block=rrdbnet.block)
 Task = dict[str, tf.Tensor]

@@ -34,8 +34,8 @@ from metaf2n_tf.data.tfrecords.records import open_set  # noqa: E402
 from metaf2n_tf.meta import checkpoint  # noqa: E402
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state  # noqa: E402
 from metaf2n_tf.meta.settings import read_settings  # noqa: E402
-from metaf2n_tf.metrics.lpips import load_lpips  # noqa: E402
 from metaf2n_tf.networks import discriminator, masknet, rrdbnet  # noqa: E402
+from metaf2n_tf.weights.lpips import load_lpips  # noqa: E402
 
 SAMPLE, OUT = ROOT / "datasets" / "sample", ROOT / "results" / "train_demo"
 STEPS, SAVE_ITER, HELD_OUT_BATCHES, HELD_OUT_SEED = 300, 50, 16, 1

@@ -20,8 +20,7 @@ from metaf2n_tf.meta import adam, losses
 from metaf2n_tf.meta.inner_loop import Adapted, Forward, Params, adapt, predict_weight_map
 from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS, LossWeights, OuterTerms
 from metaf2n_tf.meta.recompute import recompute
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, sr
+from metaf2n_tf.networks import discriminator, lpips, masknet, sr
 from metaf2n_tf.weights.load import RATE_SCOPE
 
 

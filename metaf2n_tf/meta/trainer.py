@@ -24,12 +24,12 @@ from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
 from metaf2n_tf.meta.settings import SHARPENED, Settings
 from metaf2n_tf.meta.watch import Watch
-from metaf2n_tf.metrics.lpips import load_lpips
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
+from metaf2n_tf.weights.lpips import load_lpips
 
 logger = logging.getLogger(__name__)
 

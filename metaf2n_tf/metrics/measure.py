@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.metrics import lpips, niqe
+from metaf2n_tf.metrics import niqe
+from metaf2n_tf.metrics.lpips import check_shapes
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
-from metaf2n_tf.networks import alexnet
+from metaf2n_tf.networks import alexnet, lpips
+from metaf2n_tf.weights.lpips import WEIGHTS, load_lpips
 
 NO_GT = "no ground truth"
 
@@ -48,11 +50,11 @@ class Measured:
 
 
 def _lpips_function() -> Callable[[np.ndarray, np.ndarray], float]:
-    params = {name: tf.constant(value) for name, value in lpips.load_lpips(lpips.WEIGHTS).items()}
+    params = {name: tf.constant(value) for name, value in load_lpips(WEIGHTS).items()}
     one_at_a_time = threading.Lock()  # it uses all cores, and 4 GB for a picture of 4096x4096
 
     def measure(result: np.ndarray, gt: np.ndarray) -> float:
-        lpips.check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
+        check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
         pictures = (np.float32(x[None]) / np.float32(255) for x in (result, gt))
         with one_at_a_time:
             return float(lpips.distance(params, *pictures, pool=alexnet.max_pool)[0])

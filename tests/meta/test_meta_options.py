@@ -13,8 +13,7 @@ from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import losses
 from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS
 from metaf2n_tf.meta.meta_step import initial_rates, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, srvgg
+from metaf2n_tf.networks import discriminator, lpips, masknet, srvgg
 
 ENTROPY = tf.nn.sigmoid_cross_entropy_with_logits
 NO_GAN = PUBLISHED_WEIGHTS._replace(gan=0.0)

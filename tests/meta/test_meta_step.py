@@ -10,8 +10,8 @@ from discriminator_weights import to_params
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import losses
 from metaf2n_tf.meta.meta_step import MetaStep, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
+from metaf2n_tf.weights.lpips import load_lpips
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def published(root, real_params):
 
 def published_step(case, root, first_order):
     return MetaStep(
-        lpips_params=lpips.load_lpips(root / "weights" / "lpips-alex.npz"),
+        lpips_params=load_lpips(root / "weights" / "lpips-alex.npz"),
         meta_batch_size=case["meta_batch"],
         task_lr=case["task_lr"],
         task_iter=case["task_iter"],

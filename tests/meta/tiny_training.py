@@ -17,8 +17,7 @@ from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.networks import discriminator, lpips, masknet
 from metaf2n_tf.weights import npz
 
 
