@@ -28,7 +28,7 @@ def generator(weights: dict) -> dict:
     return in_scopes(weights, rrdbnet.SCOPE, masknet.SCOPE)
 
 
-def judge(weights: dict) -> dict:
+def discriminator_of(weights: dict) -> dict:
     """The discriminator's variables."""
     return in_scopes(weights, discriminator.SCOPE)
 

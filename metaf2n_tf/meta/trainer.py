@@ -19,11 +19,11 @@ from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import DivergedError, UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
-from metaf2n_tf.meta.losses import LossWeights
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
+from metaf2n_tf.meta.method import read_method
+from metaf2n_tf.meta.progress import ProgressLog
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
-from metaf2n_tf.meta.settings import SHARPENED, Settings
-from metaf2n_tf.meta.watch import Watch
+from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import training_folder
@@ -37,8 +37,8 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Options:
-    """The command line of a run.
+class TrainingRun:
+    """Which run of the settings, and how it is computed.
 
     trial: its number, which names checkpoints and logs; step: of the newest checkpoint; resume: from the newest one,
     whichever it is; first_order, recompute, mixed_precision: see `MetaStep`; dry_run: two steps, and keep nothing;
@@ -104,14 +104,14 @@ def untrained_state(settings: Settings) -> TrainingState:
         generator |= initial_rates(network, settings.TASK_LR) | weights.log_rates
     source = settings.DISCRIMINATOR_WEIGHTS
     if not settings.GAN_WEIGHT:
-        judge = {}
+        discriminator_params = {}
     elif source == RANDOM:
-        judge = discriminator.initial_params(settings.SEED)
+        discriminator_params = discriminator.initial_params(settings.SEED)
     else:
         instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}, or GAN_WEIGHT=0"
         _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
-        judge = load_discriminator(source)
-    return initial_state(generator, judge)
+        discriminator_params = load_discriminator(source)
+    return initial_state(generator, discriminator_params)
 
 
 def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> None:
@@ -133,21 +133,21 @@ def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> N
         )
 
 
-def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
+def _start(settings: Settings, run: TrainingRun) -> tuple[int, TrainingState, bool]:
     """Number of steps done, the state after them, and whether that is a checkpoint's."""
-    place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+    place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
     found = training_folder.newest(place)
-    if options.resume and options.step:
+    if run.resume and run.step:
         raise UserError("--resume finds the newest checkpoint by itself: leave --step out")
-    if found is None and options.step:
-        raise UserError(f"--step {options.step}: there is no checkpoint in {place}. Remedy: --step 0")
+    if found is None and run.step:
+        raise UserError(f"--step {run.step}: there is no checkpoint in {place}. Remedy: --step 0")
     if found is None:
         logger.info(f"no checkpoint in {place}: training starts at step 0")
         return 0, untrained_state(settings), False
     step, prefix = found
-    if not options.resume and step != options.step:
+    if not run.resume and step != run.step:
         raise UserError(
-            f"--step {options.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
+            f"--step {run.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
             "--resume to go on from it, or another --trial"
         )
     logger.info(f"going on from {prefix}")
@@ -159,22 +159,22 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
 class Trainer:
     """A training run: data, replicas and checkpoints of one trial."""
 
-    def __init__(self, settings: Settings, options: Options):
+    def __init__(self, settings: Settings, run: TrainingRun):
         """Find and load all that the run needs.
 
         Raises:
           UserError: something is missing, damaged or does not go together.
         """
         self._strategy = choose_strategy()  # before TensorFlow is used
-        if options.mixed_precision and not options.xla:
+        if run.mixed_precision and not run.xla:
             logger.warning("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
-        self._settings, self._options = settings, options
+        self._settings, self._run, self._method = settings, run, read_method(settings)
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         self._restore = _restorer(settings, self._faces.side)
-        self._place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+        self._place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
         _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
-        self.step, state, self._saved = _start(settings, options)
+        self.step, state, self._saved = _start(settings, run)
         self._replicas = self._make_replicas()
         if self._replicas.processes > 1 and not self._replicas.agree(self._fingerprint(state)):
             raise UserError(
@@ -193,34 +193,21 @@ class Trainer:
     def effective(self) -> dict[str, object]:
         """The settings and those flags that are part of the method, which checkpoints do not hold."""
         flags = ("first_order", "recompute", "mixed_precision")
-        return vars(self._settings) | {f"--{flag}": getattr(self._options, flag) for flag in flags}
+        return vars(self._settings) | {f"--{flag}": getattr(self._run, flag) for flag in flags}
 
     @property
     def _first_order(self) -> bool:
-        return self._options.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
+        return self._run.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
 
     def _make_replicas(self) -> Replicas:
-        settings, options, self._made_for = self._settings, self._options, self._first_order
+        self._made_for = self._first_order
         meta_step = MetaStep(
-            lpips_params=self._lpips,
-            meta_batch_size=settings.META_BATCH_SIZE,
-            task_lr=settings.TASK_LR,
-            task_iter=settings.TASK_ITER,
-            meta_lr=settings.META_LR,
-            meta_lr_end=None if settings.META_LR_DECAY == 1 else settings.META_LR_DECAY * settings.META_LR,
-            meta_iter=settings.META_ITER,
-            lpips_windows=settings.LPIPS_WINDOWS,
-            rate_lr=settings.RATE_LR,
-            loss_weights=LossWeights(*(getattr(settings, f"{name.upper()}_WEIGHT") for name in LossWeights._fields)),
-            sharpened=settings.OUTER_TARGET == SHARPENED,
-            inner_loop=settings.INNER_LOOP,
-            clip_norm=settings.CLIP_NORM,
-            discriminator_lr=settings.DISCRIMINATOR_LR,
-            decay_step_weights=settings.DECAY_STEP_WEIGHTS,
+            self._method,
+            self._lpips,
             first_order=self._made_for,
-            recompute_blocks=options.recompute,
-            mixed_precision=options.mixed_precision,
-            xla=options.xla,
+            recompute_blocks=self._run.recompute,
+            mixed_precision=self._run.mixed_precision,
+            xla=self._run.xla,
         )
         return Replicas(meta_step, self._strategy)
 
@@ -278,11 +265,11 @@ class Trainer:
                 training_folder.save_settings(self._place / "config.json", self.effective)
                 if not self._saved:
                     self._save()
-            watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
-            with self._batches() as batches, watch or contextlib.nullcontext(), stop_signals() as signals:
-                return self._loop(batches, watch, signals)
+            progress = ProgressLog(f"{settings.LOG_DIR}{self._run.trial}", settings.META_ITER) if chief else None
+            with self._batches() as batches, progress or contextlib.nullcontext(), stop_signals() as signals:
+                return self._loop(batches, progress, signals)
 
-    def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int | None:
+    def _loop(self, batches: MetaBatches, progress: ProgressLog | None, signals: list[int]) -> int | None:
         settings, skipped, in_a_row = self._settings, 0, 0
         while self.step < settings.META_ITER:
             if self._made_for != self._first_order:  # SECOND_ORDER_GRAD_ITER is reached
@@ -302,10 +289,10 @@ class Trainer:
                     f"MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
                     f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"
                 )
-            if watch:
-                watch.start_clock(self.step)
-            if watched and watch:
-                watch.show(self.step, batch, report, before, skipped)
+            if progress:
+                progress.start_clock(self.step)
+            if watched and progress:
+                progress.show(self.step, batch, report, before, skipped)
             stopping = self._replicas.anywhere(bool(signals))
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
                 self._save()
@@ -329,7 +316,7 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def train(settings: Settings, options: Options) -> int | None:
+def train(settings: Settings, run: TrainingRun) -> int | None:
     """Meta-train, or try what that takes; see `Trainer.run`.
 
     Raises:
@@ -337,9 +324,9 @@ def train(settings: Settings, options: Options) -> int | None:
         process, is at an end.
     """
     try:
-        trainer = Trainer(settings, options)
+        trainer = Trainer(settings, run)
         logger.info("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
-        if options.dry_run:
+        if run.dry_run:
             trainer.dry_run()
             return None
         return trainer.run()

@@ -240,8 +240,8 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
         single += ["--patch_size", 32, "--task_lr", 5e-2, "--patch_num_per_img", 4]
         commands.run(place, "test.py", *single)
         where = "steps_auto_2" if number == "auto:2" else "steps_3"
-        setting = "task_lr_0.05-patch_size_32-patch_num_per_img_4-seed_0" + ("-strength_0.5" if strength < 1 else "")
-        kept = Path("out/pictures", setting, where, "a.png").read_bytes()
+        loop = "task_lr_0.05-patch_size_32-patch_num_per_img_4-seed_0" + ("-strength_0.5" if strength < 1 else "")
+        kept = Path("out/pictures", loop, where, "a.png").read_bytes()
         assert kept == Path(f"single{strength}", "a.png").read_bytes()
     done = dict(calls)
     assert sweep.run(options(**swept)) == 0

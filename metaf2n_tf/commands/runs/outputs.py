@@ -7,19 +7,19 @@ from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files
 from metaf2n_tf.experiment import plot, summary
 from metaf2n_tf.experiment.records import Records
-from metaf2n_tf.experiment.settings import Setting, Sweep
+from metaf2n_tf.experiment.sweep import Configuration, Sweep
 from metaf2n_tf.metrics.measure import METRICS
 from metaf2n_tf.metrics.table import format_value, to_csv, to_json
 from metaf2n_tf.report import page
-from metaf2n_tf.upscale.showing import READING
+from metaf2n_tf.upscale.photo_views import READING
 from metaf2n_tf.upscale.steps import is_auto
 
 CSV, JSON, PLOT, REPORT = "experiment.csv", "experiment.json", "experiment.png", "report.html"
-_COLUMNS = ["photo", *Setting.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
+_COLUMNS = ["photo", *Configuration.__dataclass_fields__, "steps", "faces", "patches", "adapted", "mean_weight"]
 
 
 def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> bytes:
-    found = [records.get(photo, s, n) for photo in photos for s in sweep.settings for n in sweep.steps]
+    found = [records.get(photo, s, n) for photo in photos for s in sweep.configurations for n in sweep.steps]
     metrics = [name for name in METRICS if any(name in record["metrics"] for record in found)]
     rows = []
     for record in found:

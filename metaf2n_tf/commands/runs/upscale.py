@@ -23,13 +23,14 @@ from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.report import page, parts
-from metaf2n_tf.upscale import showing, steps
+from metaf2n_tf.report import page
+from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
+from metaf2n_tf.upscale import photo_views, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches, used_whole
-from metaf2n_tf.upscale.showing import Reported
+from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import choose_weights
 from metaf2n_tf.wording import counted
@@ -240,9 +241,9 @@ class Session:
             record["reported"] = self.reported.inputs(name)
             record["metrics"] = {view.label: view.metrics for view in views if view.metrics}
             curves = {"inner loss": adaptation.losses, "held-out loss": adaptation.held_out_losses}
-            losses = [parts.Losses(label, values) for label, values in curves.items() if values]
-            faces = showing.show_faces(self.model, pairs)
-            part = parts.encode(parts.PhotoReport(name.as_posix(), photo.size, views, faces, losses, record, note))
+            losses = [LossCurve(label, values) for label, values in curves.items() if values]
+            faces = photo_views.show_faces(self.model, pairs)
+            part = encode_photo(PhotoReport(name.as_posix(), photo.size, views, faces, losses, record, note))
         return Outcome(pictures, record, part)
 
     def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
@@ -252,12 +253,12 @@ class Session:
             return "no face, so super-resolved unadapted"
         return "; ".join(adaptation.remarks(used)) or None
 
-    def _views(self, name: Path, photo: images.Photo, levels: dict[Variant, np.ndarray]) -> list[parts.View]:
-        pictures = {showing.BICUBIC: showing.bicubic(photo)}
+    def _views(self, name: Path, photo: images.Photo, levels: dict[Variant, np.ndarray]) -> list[View]:
+        pictures = {photo_views.BICUBIC: photo_views.bicubic(photo)}
         for (number, strength), picture in levels.items():
             pictures[steps.label(number, strength)] = images.as_written(picture, photo)
-        gt = showing.read_gt(self.reported.gts, name, photo.size)
-        return showing.make_views(pictures, gt, self.reported.measurer)
+        gt = photo_views.read_gt(self.reported.gts, name, photo.size)
+        return photo_views.make_views(pictures, gt, self.reported.measurer)
 
 
 def _numbers(losses: Sequence[float]) -> list[float | None]:
@@ -389,6 +390,6 @@ def _write_report(session: Session, names: list[Path], records: dict[str, dict])
     options = session.options
     shown = {name: _part_path(options, name) for name in names if _part_path(options, name).is_file()}
     kept = [records.get(name.as_posix(), {}) for name in shown]
-    overview = showing.overview(f"MetaF2N: {options.output_dir}", kept, [*session.names, *session.settings])
+    overview = photo_views.overview(f"MetaF2N: {options.output_dir}", kept, [*session.names, *session.settings])
     page.write_page(options.output_dir / REPORT, overview, shown.values())
     cli.say(f"report: {options.output_dir / REPORT}")

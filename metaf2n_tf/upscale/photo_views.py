@@ -14,7 +14,7 @@ from metaf2n_tf.metrics.measure import METRICS, Measurer
 from metaf2n_tf.metrics.table import summarize
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.page import Overview, Reading, Table
-from metaf2n_tf.report.parts import FacePair, View
+from metaf2n_tf.report.photo import FacePair, View
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 logger = logging.getLogger(__name__)
