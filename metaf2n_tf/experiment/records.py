@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.experiment.sweep import Configuration
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import LEARNED
@@ -87,13 +87,18 @@ def check_made_with(folder: Path, made_with: dict) -> None:
         try:
             earlier = strict_json.loads(path.read_bytes(), {str: object})
         except (OSError, ValueError):
-            raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
+            raise UserError(
+                f"{path}: not readable. Remedy: ", Argument("overwrite"), ", or another ", Argument("output_dir")
+            ) from None
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]
         if different:
             changes = ", ".join(f"{name} {earlier.get(name)} (now {made_with.get(name)})" for name in different)
             raise UserError(
-                f"--output_dir {folder}: its measurements were made with {changes}. Remedy: another --output_dir, or "
-                "--overwrite"
+                Argument("output_dir", folder),
+                f": its measurements were made with {changes}. Remedy: another ",
+                Argument("output_dir"),
+                ", or ",
+                Argument("overwrite"),
             )
     files.write_bytes(path, (json.dumps(made_with, indent=1) + "\n").encode())

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.meta_batches import MetaBatch
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.meta.meta_step import Gradients, MetaStep, Report, TrainingState, Unadapted
 
 
@@ -57,7 +57,8 @@ class Replicas:
         if tasks % self.count:
             raise UserError(
                 f"META_BATCH_SIZE = {tasks} cannot be shared out evenly over {self.count} devices. "
-                "Remedy: another META_BATCH_SIZE, or fewer devices with --gpu"
+                "Remedy: another META_BATCH_SIZE, or fewer devices with ",
+                Argument("gpu"),
             )
         self.tasks = tasks // self.processes
         if self.count == 1:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.errors import DivergedError, UserError
+from metaf2n_tf.errors import Argument, DivergedError, Message, Part, UserError
 from metaf2n_tf.faces.restore_batch import Needs, make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
@@ -55,9 +55,15 @@ class TrainingRun:
     xla: bool = False
 
 
-def _need(name: str, path: str, remedy: str) -> None:
+def _need(name: str, path: str, *remedy: Part) -> None:
     if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
-        raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
+        raise UserError(f"{name} = {path}: no such file. Remedy: ", *remedy)
+
+
+def _as_in_config(argument: Argument) -> str:
+    """An argument of the restorers under its name in `config.py`."""
+    name = argument.name.upper()
+    return name if argument.value is None else f"{name} = {argument.value}"
 
 
 def _restorer(settings: Settings, side: int) -> BatchRestorer:
@@ -68,8 +74,8 @@ def _restorer(settings: Settings, side: int) -> BatchRestorer:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
         return make_restorer(settings.RESTORER, side, Needs(sr_params, exemplars))
     except UserError as error:
-        reason = str(error).replace("--restorer ", "RESTORER = ", 1).replace("--exemplar_dir", "EXEMPLAR_DIR")
-        raise UserError(f"{reason}; or --set RESTORER=self_ensemble") from None
+        reason = error.message.spelled(_as_in_config)
+        raise UserError(reason, "; or ", Argument("set", "RESTORER=self_ensemble")) from None
 
 
 def context_branch(weights: Weights, seed: int) -> dict[str, np.ndarray]:
@@ -91,8 +97,8 @@ def untrained_state(settings: Settings) -> TrainingState:
       UserError: weights are missing or damaged.
     """
     fetch = "python scripts/download_weights.py"
-    instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
-    _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
+    instead = Argument("set", "SR_WEIGHTS=weights/realesrgan-x4plus.npz")
+    _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and ", instead)
     weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
     logger.info(f"SR network: {weights}")
     network = weights.sr | (context_branch(weights, settings.SEED) if settings.CONTEXT_BRANCH else {})
@@ -108,15 +114,15 @@ def untrained_state(settings: Settings) -> TrainingState:
     elif source == RANDOM:
         discriminator_params = discriminator.initial_params(settings.SEED)
     else:
-        instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}, or GAN_WEIGHT=0"
-        _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
+        instead = Argument("set", f"DISCRIMINATOR_WEIGHTS={RANDOM}"), ", or GAN_WEIGHT=0"
+        _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or ", *instead)
         discriminator_params = load_discriminator(source)
     return initial_state(generator, discriminator_params)
 
 
 def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> None:
     """Raise a UserError where a checkpoint lacks what the settings train, or has what they would leave behind."""
-    another = f"another --trial with --set SR_WEIGHTS={prefix}"
+    another = Message("another ", Argument("trial"), " with ", Argument("set", f"SR_WEIGHTS={prefix}"))
     for name, wanted, scope, what in (
         ("INNER_LOOP", settings.INNER_LOOP, masknet.SCOPE, "no MaskNet"),
         ("LEARN_TASK_LR", settings.INNER_LOOP and settings.LEARN_TASK_LR, RATE_SCOPE, "no learned rates"),
@@ -125,11 +131,11 @@ def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> N
     ):
         if wanted and not in_scope({**state.generator, **state.discriminator}, scope):
             raise UserError(
-                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or {another}"
+                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or ", another
             )
     if not settings.INNER_LOOP and in_scope(state.generator, masknet.SCOPE):
         raise UserError(
-            f"INNER_LOOP = False: {prefix} is of a meta-training. Remedy: INNER_LOOP as it was, or {another}"
+            f"INNER_LOOP = False: {prefix} is of a meta-training. Remedy: INNER_LOOP as it was, or ", another
         )
 
 
@@ -138,17 +144,23 @@ def _start(settings: Settings, run: TrainingRun) -> tuple[int, TrainingState, bo
     place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
     found = training_folder.newest(place)
     if run.resume and run.step:
-        raise UserError("--resume finds the newest checkpoint by itself: leave --step out")
+        raise UserError(Argument("resume"), " finds the newest checkpoint by itself: leave ", Argument("step"), " out")
     if found is None and run.step:
-        raise UserError(f"--step {run.step}: there is no checkpoint in {place}. Remedy: --step 0")
+        remedy = Argument("step", 0)
+        raise UserError(Argument("step", run.step), f": there is no checkpoint in {place}. Remedy: ", remedy)
     if found is None:
         logger.info(f"no checkpoint in {place}: training starts at step 0")
         return 0, untrained_state(settings), False
     step, prefix = found
     if not run.resume and step != run.step:
         raise UserError(
-            f"--step {run.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
-            "--resume to go on from it, or another --trial"
+            Argument("step", run.step),
+            f": the newest checkpoint in {place} is of step {step}. Remedy: ",
+            Argument("step", step),
+            " or ",
+            Argument("resume"),
+            " to go on from it, or another ",
+            Argument("trial"),
         )
     logger.info(f"going on from {prefix}")
     state = checkpoint.restore(prefix)
@@ -167,7 +179,8 @@ class Trainer:
         """
         self._strategy = choose_strategy()  # before TensorFlow is used
         if run.mixed_precision and not run.xla:
-            logger.warning("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
+            slow = " is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly"
+            logger.warning(Message(Argument("mixed_precision"), slow))
         self._settings, self._run, self._method = settings, run, read_method(settings)
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         self._restore = _restorer(settings, self._faces.side)
@@ -191,7 +204,7 @@ class Trainer:
 
     @property
     def effective(self) -> dict[str, object]:
-        """The settings and those flags that are part of the method, which checkpoints do not hold."""
+        """The settings and, under the names of the command's flags, what else checkpoints do not hold of the method."""
         flags = ("first_order", "recompute", "mixed_precision")
         return vars(self._settings) | {f"--{flag}": getattr(self._run, flag) for flag in flags}
 
@@ -297,7 +310,7 @@ class Trainer:
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
                 self._save()
             if stopping:
-                logger.info(f"stopped by a signal after step {self.step}; --resume goes on")
+                logger.info(Message(f"stopped by a signal after step {self.step}; ", Argument("resume"), " goes on"))
                 return signals[0] if signals else signal.SIGTERM
         logger.info(f"done: {self.step} steps")
         return None
@@ -332,10 +345,15 @@ def train(settings: Settings, run: TrainingRun) -> int | None:
         return trainer.run()
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
-            "memory is exhausted. Remedy: --recompute, --mixed_precision, --first_order, a smaller TASK_BATCH_SIZE, "
-            "HEIGHT1 or HEIGHT"
+            "memory is exhausted. Remedy: ",
+            Argument("recompute"),
+            ", ",
+            Argument("mixed_precision"),
+            ", ",
+            Argument("first_order"),
+            ", a smaller TASK_BATCH_SIZE, HEIGHT1 or HEIGHT",
         ) from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise UserError(
-            "another process of this training is gone. Remedy: start all of them again with --resume"
+            "another process of this training is gone. Remedy: start all of them again with ", Argument("resume")
         ) from error
