@@ -15,7 +15,7 @@ PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
 
-.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
+.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
 
 demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
@@ -32,9 +32,13 @@ test: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the tests, 
 test-slow: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
-lint: $(VENV)/installed
+test-package: $(VENV)/installed  ## the wheel in an environment of its own
+	$(RUN) -m pytest -m slow tests/package
+
+lint: $(VENV)/installed  ## style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright
 
 held-out: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(DISTS)  ## the shipped weights beside their control, on the PICTURES that held_out.json names
 	$(RUN) benchmarks/held_out.py --pictures $(PICTURES)

@@ -1,9 +1,9 @@
 """Where things are: the shipped weights, the numbers of the method, and the folder of all other weights."""
 
-import importlib.util
 import os
+import runpy
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
 _VARIABLE = "METAF2N_WEIGHTS"
@@ -21,12 +21,9 @@ def shipped(name: str) -> Path:
     return _beside(f"pretrained_models/{name}")
 
 
-def read_config() -> ModuleType:
-    """`config.py`, the numbers of the method."""
-    spec = importlib.util.spec_from_file_location("metaf2n_tf_config", _beside("config.py"))
-    config = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(config)
-    return config
+def read_config() -> dict[str, Any]:
+    """The numbers of the method by name, as `config.py` has them."""
+    return {name: value for name, value in runpy.run_path(str(_beside("config.py"))).items() if name.isupper()}
 
 
 def weights_dir() -> Path:

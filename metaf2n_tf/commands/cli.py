@@ -4,6 +4,7 @@ A command is a module with a docstring, `define_flags()` and `main(FLAGS, names)
 says what it takes beside flags, or is empty.
 """
 
+import dataclasses
 import logging
 import math
 import os
@@ -11,12 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from absl import app, flags
 
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
 from metaf2n_tf.wording import some_names
+
+_Options = TypeVar("_Options", bound=Any)
 
 OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -63,8 +67,9 @@ def say_names(what: str, paths: Sequence[Path]) -> None:
     say(f"{what} {some_names(paths)}")
 
 
-def parse_ints(flag: str, text: str) -> list[int]:
-    """`"0,1,5"` -> `[0, 1, 5]`: distinct non-negative numbers, in the given order."""
+def parse_ints(flag: str) -> list[int]:
+    """The value of a flag, `"0,1,5"` -> `[0, 1, 5]`: distinct non-negative numbers, in the given order."""
+    text = str(flags.FLAGS[flag].value)
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
@@ -74,8 +79,9 @@ def parse_ints(flag: str, text: str) -> list[int]:
     return numbers
 
 
-def parse_floats(flag: str, parts: Sequence[str]) -> list[float]:
-    """`["1e-3", "0.01"]` -> `[0.001, 0.01]`: distinct finite numbers, in the given order."""
+def parse_floats(flag: str) -> list[float]:
+    """The value of a flag, `["1e-3", "0.01"]` -> `[0.001, 0.01]`: distinct finite numbers, in the given order."""
+    parts: list[str] = flags.FLAGS[flag].value or []
     try:
         numbers = [float(part) for part in parts]
     except ValueError:
@@ -83,6 +89,12 @@ def parse_floats(flag: str, parts: Sequence[str]) -> list[float]:
     if not all(map(math.isfinite, numbers)) or len(set(numbers)) < len(numbers):
         raise UserError(Argument(flag, ",".join(parts)), ": expected a number, or distinct numbers like 1e-3,1e-2")
     return numbers
+
+
+def options_from(options: type[_Options], **others: Any) -> _Options:
+    """A dataclass of a command's options: `others`, and the flags that are called like its other fields."""
+    names = [field.name for field in dataclasses.fields(options) if field.name not in others]
+    return options(**{name: flags.FLAGS[name].value for name in names if name in flags.FLAGS}, **others)
 
 
 def optional_path(text: str | None) -> Path | None:
@@ -167,12 +179,12 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     app.run(guarded, argv=argv, flags_parser=_parse_flags)
 
 
-def path_of(flag: str, names: Sequence[str]) -> str | None:
-    """The path that is named with a flag or, in its place, without one.
+def path_of(flag: str, names: Sequence[str]) -> str:
+    """The path that is named with a flag that has a default or, in its place, without one.
 
     Raises:
       UserError: both, or several.
     """
     if len(names) > (0 if flags.FLAGS[flag].present else 1):
         raise UserError(f"unexpected argument {names[-1]!r} (--help lists the flags)")
-    return names[0] if names else flags.FLAGS[flag].value
+    return names[0] if names else str(flags.FLAGS[flag].value)

@@ -48,6 +48,4 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     from metaf2n_tf.distillation.settings import Settings
     from metaf2n_tf.distillation.trainer import train
 
-    given = ["stage", "data", "val", "teacher", "output_dir", "scale", "epochs", "batch_size", "lr", "seed", "augment"]
-    given += ["width", "blocks", "keep_checkpoints", "resume"]
-    return cli.ended(train(Settings(**{name: args[name].value for name in given})))
+    return cli.ended(train(cli.options_from(Settings)))

@@ -58,17 +58,15 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     from metaf2n_tf.commands.runs import experiment
     from metaf2n_tf.upscale import steps
 
-    paths = ["input_dir", "face_dir", "gt_dir", "output_dir", "model_dir"]
-    numbers = ["patch_size", "patch_num_per_img", "seeds"]
-    values = ["blend", "tile", "tile_pad", "precision", "detector", "restorer", "niqe", "save_pictures", "report"]
-    values += ["recursive", "ext", "overwrite", "gpu"]
-    return experiment.run(
-        experiment.Options(
-            **{name: None if args[name].value is None else Path(args[name].value) for name in paths},
-            **{name: cli.parse_ints(name, args[name].value) for name in numbers},
-            **{name: args[name].value for name in values},
-            fine_tune_num=steps.parse_steps(args.fine_tune_num),
-            task_lr=cli.parse_floats("task_lr", args.task_lr),
-            strength=cli.parse_floats("strength", args.strength),
-        )
+    options = cli.options_from(
+        experiment.Options,
+        input_dir=Path(args.input_dir),
+        output_dir=Path(args.output_dir),
+        face_dir=cli.optional_path(args.face_dir),
+        gt_dir=cli.optional_path(args.gt_dir),
+        model_dir=cli.optional_path(args.model_dir),
+        fine_tune_num=steps.parse_steps(args.fine_tune_num),
+        **{name: cli.parse_ints(name) for name in ("patch_size", "patch_num_per_img", "seeds")},
+        **{name: cli.parse_floats(name) for name in ("task_lr", "strength")},
     )
+    return experiment.run(options)

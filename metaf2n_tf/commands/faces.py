@@ -53,26 +53,13 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.import_tensorflow()
     from metaf2n_tf.commands.runs import faces
 
-    return faces.run(
-        faces.Options(
-            input_dir=Path(cli.path_of("input_dir", names)),
-            output_dir=Path(args.output_dir),
-            model_dir=cli.optional_path(args.model_dir),
-            exemplar_dir=cli.optional_path(args.exemplar_dir),
-            exemplar_map=cli.optional_path(args.exemplar_map),
-            selection=faces.Selection(args.confidence, args.min_face, args.max_faces),
-            **{
-                name: args[name].value
-                for name in [
-                    "detector",
-                    "restorer",
-                    "published_crops",
-                    "save_aligned",
-                    "preview",
-                    "recursive",
-                    "ext",
-                    "gpu",
-                ]
-            },
-        )
+    options = cli.options_from(
+        faces.Options,
+        input_dir=Path(cli.path_of("input_dir", names)),
+        output_dir=Path(args.output_dir),
+        model_dir=cli.optional_path(args.model_dir),
+        exemplar_dir=cli.optional_path(args.exemplar_dir),
+        exemplar_map=cli.optional_path(args.exemplar_map),
+        selection=faces.Selection(args.confidence, args.min_face, args.max_faces),
     )
+    return faces.run(options)

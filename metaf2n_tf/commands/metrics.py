@@ -50,16 +50,12 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
 
     result_dir = cli.path_of("result_dir", names)
     published = PUBLISHED_GT if result_dir == PUBLISHED_RESULTS else None
-    gt_dir, fid_ref_dir = args.gt_dir or published, args.fid_ref_dir or published
-    return metrics.run(
-        metrics.Options(
-            result_dir=Path(result_dir),
-            gt_dir=cli.optional_path(gt_dir),
-            fid_ref_dir=cli.optional_path(fid_ref_dir),
-            output_dir=Path(args.output_dir or result_dir),
-            niqe_convention=args.niqe,
-            fid_resize=args.fid_resize,
-            recursive=args.recursive,
-            gpu=args.gpu,
-        )
+    options = cli.options_from(
+        metrics.Options,
+        result_dir=Path(result_dir),
+        gt_dir=cli.optional_path(args.gt_dir or published),
+        fid_ref_dir=cli.optional_path(args.fid_ref_dir or published),
+        output_dir=Path(args.output_dir or result_dir),
+        niqe_convention=args.niqe,
     )
+    return metrics.run(options)

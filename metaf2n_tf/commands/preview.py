@@ -4,6 +4,7 @@ python scripts/preview_meta_batch.py --restorer gpen_256 --output meta_batch.png
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from absl import flags
 
@@ -16,7 +17,7 @@ TAKES = ""
 
 def define_flags() -> None:
     """Define the flags."""
-    config = places.read_config()
+    config = SimpleNamespace(**places.read_config())
     flags.DEFINE_string("faces", config.TFRECORD_PATH0, "TFRecord set of whole faces.")
     flags.DEFINE_string("backgrounds", config.TFRECORD_PATH1, "TFRecord set of backgrounds.")
     flags.DEFINE_string(
@@ -44,7 +45,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     from metaf2n_tf.faces.restore_batch import Needs, make_restorer
     from metaf2n_tf.weights.load import load_weights
 
-    config = places.read_config()
+    config = SimpleNamespace(**places.read_config())
     if (config.WIDTH, config.WIDTH1, config.CHANNEL) != (config.HEIGHT, config.HEIGHT1, 3):
         raise UserError("config.py: patches are squares of 3 channels: WIDTH = HEIGHT, WIDTH1 = HEIGHT1, CHANNEL = 3")
     faces, backgrounds = open_set(args.faces), open_set(args.backgrounds)

@@ -64,12 +64,9 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         tfrecord.Request(output_dir / f"back{args.background_size}.tfrecord", args.background_input, backgrounds),
         tfrecord.Request(output_dir / "whole_face.tfrecord", args.face_input, faces),
     ]
-    options = tfrecord.Options(
-        num_shards=args.num_shards,
+    options = cli.options_from(
+        tfrecord.Options,
         workers=args.workers or len(os.sched_getaffinity(0)),
-        limit=args.limit,
-        overwrite=args.overwrite,
-        runner=args.runner,
         runner_options=args.runner_option,
     )
     return tfrecord.run([request for request in requests if request.inputs], options)

@@ -35,7 +35,6 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     from metaf2n_tf.meta.settings import read_settings
     from metaf2n_tf.meta.trainer import TrainingRun, train
 
-    given = ["trial", "step", "resume", "first_order", "recompute", "mixed_precision", "dry_run"]
     # On a CPU, XLA takes minutes to compile a meta-step and then runs it slower than oneDNN (benchmarks/meta_step.py).
-    run = TrainingRun(**{name: args[name].value for name in given}, xla=device == "GPU")
+    run = cli.options_from(TrainingRun, xla=device == "GPU")
     return cli.ended(train(read_settings(places.read_config(), args.set), run))

@@ -89,35 +89,15 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     face_dir = args.face_dir
     if face_dir is None and given == Path(PUBLISHED_INPUT) and Path(PUBLISHED_FACES, "Face_LQ").is_dir():
         face_dir = PUBLISHED_FACES
-    return upscale.run(
-        upscale.Options(
-            input_dir=given,
-            face_dir=cli.optional_path(face_dir),
-            output_dir=output_dir,
-            suffix=suffix,
-            model_dir=cli.optional_path(args.model_dir),
-            gt_dir=cli.optional_path(args.gt_dir),
-            fine_tune_num=steps.parse_steps(args.fine_tune_num),
-            strength=cli.parse_floats("strength", args.strength),
-            **{
-                name: args[name].value
-                for name in [
-                    "blend",
-                    "patch_size",
-                    "patch_num_per_img",
-                    "task_lr",
-                    "seed",
-                    "tile",
-                    "tile_pad",
-                    "precision",
-                    "detector",
-                    "restorer",
-                    "recursive",
-                    "ext",
-                    "overwrite",
-                    "report",
-                    "gpu",
-                ]
-            },
-        )
+    options = cli.options_from(
+        upscale.Options,
+        input_dir=given,
+        face_dir=cli.optional_path(face_dir),
+        output_dir=output_dir,
+        suffix=suffix,
+        model_dir=cli.optional_path(args.model_dir),
+        gt_dir=cli.optional_path(args.gt_dir),
+        fine_tune_num=steps.parse_steps(args.fine_tune_num),
+        strength=cli.parse_floats("strength"),
     )
+    return upscale.run(options)
