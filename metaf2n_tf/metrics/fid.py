@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import Argument, UserError, one_line
+from metaf2n_tf.errors import Argument, Message, UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
 from metaf2n_tf.wording import counted
@@ -143,7 +143,7 @@ def _read_all(paths: Iterable[Path]) -> Iterator[np.ndarray]:
         try:
             yield images.read_rgb8(path)
         except UserError as error:
-            logger.warning(f"left out: {error}")
+            logger.warning(Message("left out: ", error))
 
 
 def picture_statistics(
@@ -220,7 +220,7 @@ def _read_cache(path: Path, key: str) -> Moments | None:
     try:
         moments, found = _read_moments(path)
     except UserError as error:
-        logger.info(f"{error}; computed anew")
+        logger.info(Message(error, "; computed anew"))
         return None
     if found != key:
         logger.info(f"{path}: of other pictures or weights; computed anew")
@@ -234,7 +234,7 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
-        logger.warning(f"{error}; so the next run computes these statistics again")
+        logger.warning(Message(error, "; so the next run computes these statistics again"))
 
 
 def left_out(folder: Path, moments: Moments) -> int:

@@ -1,8 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
 import dataclasses
-import glob
-import json
 import os
 import zlib
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from metaf2n_tf.commands.runs import outputs
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.sweep import Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
@@ -85,7 +83,7 @@ class Experiment:
         self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
         self.measurer = Measurer(self.gts is not None, options.niqe)
         for metric, reason in self.measurer.not_computed.items():
-            cli.say(f"not computed: {metric}: {reason}")
+            cli.say(Message(f"not computed: {metric}: ", reason))
         if not self.measurer.names:
             raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
         model_dir, why = choose_weights(options.model_dir)
@@ -130,16 +128,8 @@ class Experiment:
         path = picture_path(self.options.output_dir, name, configuration, steps)
         return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
-    @staticmethod
-    def _part_stem(name: Path) -> str:
-        """How the names of a photo's parts begin; a checksum follows."""
-        return files.fitting(Path(f"{name.stem}.json"), reserve=len(".00000000")).stem
-
     def _part_path(self, name: Path) -> Path:
-        """Where a photo's part of the report lies, by what it shows."""
-        shown = [self.records.get(name.as_posix(), s, n) for s in self.sweep.configurations for n in self.sweep.steps]
-        crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
-        return self.options.output_dir / "report_parts" / name.with_name(f"{self._part_stem(name)}.{crc:08x}.json")
+        return outputs.part_path(self.options.output_dir, name, self.sweep, self.records)
 
     def missing(self, name: Path) -> dict[Configuration, list[Steps]]:
         """The configurations, and the numbers of steps of each, that are still to be measured on a photo.
@@ -178,11 +168,7 @@ class Experiment:
                 one_photo.measure(loop, auto, wanted)
             self.records.save()
         if self.options.report:
-            path = self._part_path(name)
-            files.make_folder(path.parent)
-            for old in path.parent.glob(f"{glob.escape(self._part_stem(name))}.????????.json"):
-                files.remove(old)
-            files.write_bytes(path, one_photo.part())
+            outputs.write_part(self._part_path(name), name, one_photo.part())
         return {"faces": len(pairs)}
 
     def lacks_gt(self, name: Path) -> bool:
@@ -227,7 +213,8 @@ class _OnePhoto:
         measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
         png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)
-        result = png, {"picture": picture, "metrics": measured.values, "failed": measured.failed}
+        failed = {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
+        result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
         if params is model.unadapted:
             self._unadapted = result
         return result
