@@ -134,7 +134,7 @@ def test_the_description_of_a_set(tmp_path):
 def test_settings_that_were_kept(tmp_path, text):
     for name in ("made_with.json", "measurements.jsonl"):
         (tmp_path / name).write_bytes(text.encode("latin1"))
-    with pytest.raises(UserError, match=r"made_with.json: not readable. Remedy: --overwrite"):
+    with pytest.raises(UserError, match=r"made_with.json: not readable. Remedy: overwrite"):
         check_made_with(tmp_path, {"a": 1})
     with pytest.raises(UserError, match=r"made_with.json: cannot be read: .*Remedy: delete it"):
         training_folder.save_settings(tmp_path / "made_with.json", {"a": 1})

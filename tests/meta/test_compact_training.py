@@ -208,13 +208,13 @@ def test_only_a_compact_network_without_a_branch_can_get_one(prepared, tmp_path)
     [
         ("OUTER_TARGET=usm", "OUTER_TARGET = 'usm': expected sharpened or plain"),
         ("LPIPS_WEIGHT=-1", "LPIPS_WEIGHT = -1.0: expected a number of at least 0"),
-        ("UNADAPTED_WEIGHT=much", "--set UNADAPTED_WEIGHT=much: expected float, like 0.0"),
+        ("UNADAPTED_WEIGHT=much", "set=UNADAPTED_WEIGHT=much: expected float, like 0.0"),
         ("CLIP_NORM=nan", "CLIP_NORM = nan: expected a number of at least 0"),
         ("META_LR_DECAY=inf", "META_LR_DECAY = inf: expected a number"),
         ("META_LR_DECAY=1.5", "META_LR_DECAY = 1.5: expected a number from 0 to 1"),
         ("MASK_WIDTH=0", "MASK_WIDTH = 0: expected a whole number of at least 1"),
-        ("INNER_LOOP=perhaps", "--set INNER_LOOP=perhaps: expected bool, like True"),
-        ("SR_BLENT=a", "--set SR_BLENT: no such name in config.py; SR_BLEND?"),
+        ("INNER_LOOP=perhaps", "set=INNER_LOOP=perhaps: expected bool, like True"),
+        ("SR_BLENT=a", "set=SR_BLENT: no such name in config.py; SR_BLEND?"),
     ],
 )
 def test_settings_mistakes_are_one_line(assignment, message):

@@ -89,7 +89,7 @@ def test_step_must_be_the_newest_checkpoints(prepared, straight, tmp_path):
     for options, message in (
         (TrainingRun(step=2), "is of step 4"),
         (TrainingRun(), "is of step 4"),
-        (TrainingRun(step=4, resume=True), "leave --step out"),
+        (TrainingRun(step=4, resume=True), "leave step out"),
         (TrainingRun(trial=7, step=3), "there is no checkpoint in .*Model7"),
     ):
         with pytest.raises(UserError, match=message):
@@ -113,7 +113,7 @@ def test_sigterm_saves_and_resuming_gives_the_same_bits(prepared, straight, tmp_
     with monkeypatch.context() as patched:
         patched.setattr(trainer.Replicas, "step", step)
         assert train(settings, TrainingRun()) == signal.SIGTERM
-    assert "stopped by a signal after step 3; --resume goes on" in lines()
+    assert "stopped by a signal after step 3; resume goes on" in lines()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert train(settings_for(prepared, place), TrainingRun(resume=True)) is None
     assert "SAVE_ITER was 100 up to here and is 2 now" in lines()
@@ -166,7 +166,7 @@ def test_flags_of_the_method_are_kept_and_compared(prepared, straight, lines):
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(tf.errors.ResourceExhaustedError, "--recompute"), (tf.errors.UnavailableError, "another process")],
+    [(tf.errors.ResourceExhaustedError, "Remedy: recompute, "), (tf.errors.UnavailableError, "another process")],
 )
 def test_memory_and_lost_processes_are_one_line(monkeypatch, error, message):
     def fail(*_):
