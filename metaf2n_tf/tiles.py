@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.images import to_levels
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.networks import sr
 
 logger = logging.getLogger(__name__)
@@ -72,9 +72,11 @@ class SuperResolver:
         """See `split` for `tile` and `tile_pad`, None for the network's receptive field; `precision` is float32,
         bfloat16 or float16."""
         if tile and tile < _SMALLEST_TILE:
-            raise UserError(f"--tile {tile}: at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once")
+            raise UserError(
+                Argument("tile", tile), f": at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once"
+            )
         if tile_pad is not None and tile_pad < 0:
-            raise UserError(f"--tile_pad {tile_pad}: cannot be negative")
+            raise UserError(Argument("tile_pad", tile_pad), ": cannot be negative")
         self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
         self.used_tile = tile
         self._compiled = {}
@@ -135,9 +137,8 @@ class SuperResolver:
                 smaller = (self.used_tile or max(rgb.shape[:2])) // 2
                 if smaller < _SMALLEST_TILE:
                     raise UserError(
-                        f"out of memory even in tiles of {self.used_tile} pixels. Remedy: --gpu -1"
+                        f"out of memory even in tiles of {self.used_tile} pixels. Remedy: ", Argument("gpu", -1)
                     ) from None
-                logger.warning(
-                    f"out of memory in tiles of {self.used_tile or 'the whole photo'}: trying --tile {smaller}"
-                )
+                tiles = self.used_tile or "the whole photo"
+                logger.warning(Message(f"out of memory in tiles of {tiles}: trying ", Argument("tile", smaller)))
                 self.used_tile = smaller

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import Message, UserError, one_line
+from metaf2n_tf.errors import Argument, Message, UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
 from metaf2n_tf.wording import counted
@@ -172,7 +172,7 @@ def picture_statistics(
 def check_reference(source: Path) -> None:
     """Raise a UserError for what is neither a folder nor a `.npz` file; see `reference_statistics`."""
     if not source.is_dir() and not (source.suffix == ".npz" and source.is_file()):
-        raise UserError(f"--fid_ref_dir {source}: no such folder, nor a .npz file of pytorch-fid")
+        raise UserError(Argument("fid_ref_dir", source), ": no such folder, nor a .npz file of pytorch-fid")
 
 
 def _list_pictures(folder: Path) -> list[Path]:
@@ -181,7 +181,8 @@ def _list_pictures(folder: Path) -> list[Path]:
     suffixes = {f".{extension}" for extension in images.PICTURES}
     found = sorted(file for file in map(Path, listing.walk(str(folder), False)) if file.suffix.lower() in suffixes)
     if len(found) < 2:
-        raise UserError(f"--fid_ref_dir {folder}: FID needs at least 2 pictures, and here are {len(found)}")
+        few = f": FID needs at least 2 pictures, and here are {len(found)}"
+        raise UserError(Argument("fid_ref_dir", folder), few)
     return found
 
 
@@ -220,7 +221,7 @@ def _read_cache(path: Path, key: str) -> Moments | None:
     try:
         moments, found = _read_moments(path)
     except UserError as error:
-        logger.info(f"{error}; computed anew")
+        logger.info(Message(error, "; computed anew"))
         return None
     if found != key:
         logger.info(f"{path}: of other pictures or weights; computed anew")
@@ -234,7 +235,7 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
-        logger.warning(f"{error}; so the next run computes these statistics again")
+        logger.warning(Message(error, "; so the next run computes these statistics again"))
 
 
 def left_out(folder: Path, moments: Moments) -> int:
@@ -261,7 +262,9 @@ def reference_statistics(
         moments, key = _read_moments(folder)
         if key is not None and not key.startswith(f"{resize} "):
             raise UserError(
-                f"{folder}: made with --fid_resize {one_line(key.partition(' ')[0])}. Remedy: the same, or its folder"
+                f"{folder}: made with ",
+                Argument("fid_resize", one_line(key.partition(" ")[0])),
+                ". Remedy: the same, or its folder",
             )
         return moments
     pictures = _list_pictures(folder)

@@ -94,11 +94,11 @@ def test_flips_and_turns_go_through_all_three(packed):
 
 
 def test_sets_that_cannot_be_used(packed, tmp_path):
-    with pytest.raises(UserError, match="--data .*no such TFRecord set"):
+    with pytest.raises(UserError, match="data .*no such TFRecord set"):
         faces.open_faces("data", str(tmp_path / "whole_face.tfrecord"), parsing=True)
     without = make_set(tmp_path / "without", parsing=False)
     faces.open_faces("data", without, parsing=False)
-    with pytest.raises(UserError, match="--val .* hold no parsing maps. Remedy: .*--parsing_dir"):
+    with pytest.raises(UserError, match="val=.* hold no parsing maps. Remedy: .*--parsing_dir"):
         faces.open_faces("val", without, parsing=True)
     with pytest.raises(UserError, match="24 pixels a side, expected a multiple of 16"):
         faces.open_faces("data", make_set(tmp_path / "odd", side=24), parsing=True)

@@ -17,8 +17,8 @@ from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.meta.method import Method
+from metaf2n_tf.networks import discriminator, lpips, masknet
 from metaf2n_tf.weights import npz
 
 
@@ -42,16 +42,10 @@ def batch(tasks: int = 2, pairs: int = 1, face: int = 32, background: int = 64) 
 
 
 def meta_step(**options) -> MetaStep:
-    settings = dict(
-        lpips_params=lpips_params(),
-        meta_batch_size=2,
-        task_lr=1e-2,
-        task_iter=1,
-        meta_lr=1e-4,
-        discriminator_lr=1e-4,
-        xla=False,
-    )
-    return MetaStep(**{**settings, **options})
+    """`options`: numbers of the method, and how the step is computed."""
+    numbers = dict(meta_batch_size=2, task_lr=1e-2, task_iter=1, meta_lr=1e-4, discriminator_lr=1e-4)
+    numbers |= {name: options.pop(name) for name in Method.__dataclass_fields__ if name in options}
+    return MetaStep(Method(**numbers), lpips_params(), **{"xla": False, **options})
 
 
 def make_sets(folder: Path) -> dict[str, object]:

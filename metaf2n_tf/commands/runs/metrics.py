@@ -45,8 +45,12 @@ def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Pat
     try:
         gt = gts.read(name, result.shape[:2])
     except UserError as error:
-        return measurer(result, no_gt=cli.spelled(error))
+        return measurer(result, no_gt=error.message)
     return measurer(result, gt)
+
+
+def _reasons(measured: Measured) -> dict[str, str]:
+    return {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
 
 
 def _measure_all(
@@ -68,8 +72,9 @@ def _measure_all(
             if isinstance(found, str):
                 cli.say(f"left out: {found}")
             else:
-                for reason in dict.fromkeys(found.failed.values()):
-                    metrics = [metric for metric, why in found.failed.items() if why == reason]
+                failed = _reasons(found)
+                for reason in dict.fromkeys(failed.values()):
+                    metrics = [metric for metric, why in failed.items() if why == reason]
                     cli.say(f"{name}: no {', '.join(metrics)}: {reason}")
             yield name, None if isinstance(found, str) else found
     finally:
@@ -119,8 +124,9 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
         readable.append(results[name])
         rows.append({"picture": name.as_posix()} | measured.values)
         if measured.failed:
-            failed[name.as_posix()] = measured.failed
-    summaries, not_computed = {}, dict(measurer.not_computed)
+            failed[name.as_posix()] = _reasons(measured)
+    summaries = {}
+    not_computed = {metric: cli.spelled(reason) for metric, reason in measurer.not_computed.items()}
     for metric in measurer.names:
         values = [row[metric] for row in rows if metric in row]
         if values:

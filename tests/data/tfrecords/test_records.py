@@ -123,7 +123,7 @@ def test_sets_that_cannot_be_used(sharded, tmp_path):
         open_set(str(path))
     (tmp_path / "set.tfrecord").unlink(missing_ok=True)
     for name in ("odd-00003-of-00002.tfrecord", "none-00000-of-00000.tfrecord"):
-        write(tmp_path / name, squares)
+        write(tmp_path / name, crops)
         with pytest.raises(UserError, match="is missing|shards of more than one set"):
             open_set(str(tmp_path / f"{name[: name.index('-')]}.tfrecord"))
     os.mkfifo(tmp_path / "pipe")

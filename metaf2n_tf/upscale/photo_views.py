@@ -14,7 +14,7 @@ from metaf2n_tf.metrics.measure import METRICS, Measurer
 from metaf2n_tf.metrics.table import summarize
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.page import Overview, Reading, Table
-from metaf2n_tf.report.parts import FacePair, View
+from metaf2n_tf.report.photo import FacePair, View
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Reported:
         self.gts = None if gt_dir is None else GroundTruths(gt_dir, recursive)
         self.measurer = Measurer(self.gts is not None)
         for metric, reason in self.measurer.not_computed.items():
-            logger.warning(f"the report is without {metric}: {reason}")
+            logger.warning(Message(f"the report is without {metric}: ", reason))
 
     def inputs(self, name: Path) -> dict:
         """What decides a photo's metrics beside its results: the checksum of its ground truth, and their names."""

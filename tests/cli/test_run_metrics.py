@@ -15,6 +15,8 @@ from metaf2n_tf.metrics import fid, niqe
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
 
+pytestmark = pytest.mark.usefixtures("speaking")
+
 
 @pytest.fixture
 def folder(tmp_path, root, monkeypatch):
