@@ -153,7 +153,7 @@ def test_steps_that_are_not_finite_are_skipped_and_end_the_run(prepared, tmp_pat
 def test_a_missing_restorer_is_named_as_in_config_py(prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = settings_for(prepared, tmp_path / "weights", RESTORER="gpen_256")
-    with pytest.raises(UserError, match="RESTORER = gpen_256: there is no weights/GPEN-BFR-256.pth.*RESTORER=self_ens"):
+    with pytest.raises(UserError, match="RESTORER=gpen_256: there is no weights/GPEN-BFR-256.pth.*RESTORER=self_ens"):
         Trainer(settings, Options())
 
 

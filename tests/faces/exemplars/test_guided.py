@@ -14,7 +14,7 @@ from metaf2n_tf.faces.exemplars.guidance import point_mask
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork, GuidedRestorer
 from metaf2n_tf.faces.exemplars.persons import Exemplar
 from metaf2n_tf.faces.exemplars.warp import mls_grid
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.restored import Source
 from metaf2n_tf.networks import asffnet
 
 

@@ -14,7 +14,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import write_landmarks
 from metaf2n_tf.faces.exemplars.persons import ExemplarReader, Library, read_map
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.restored import Source
 
 
 def fill(folder, *names):
@@ -55,9 +55,9 @@ def test_a_face_that_is_left_out_is_told_why(tmp_path):
     fill(tmp_path / "x", "ann/1.png", "bob/1.png")
     (tmp_path / "map.txt").write_text("a.png\t0\tbob\n")
     for map_file, photo, faces, why in (
-        (None, "ann.png", 2, "one of 2 faces, and nothing says whose. Remedy: --exemplar_map"),
-        (None, "carl.png", 1, "its name is that of no person. Remedy: --exemplar_map"),
-        (None, "ann/bob.png", 1, "its name is that of bob and of ann. Remedy: --exemplar_map"),
+        (None, "ann.png", 2, "one of 2 faces, and nothing says whose. Remedy: exemplar_map"),
+        (None, "carl.png", 1, "its name is that of no person. Remedy: exemplar_map"),
+        (None, "ann/bob.png", 1, "its name is that of bob and of ann. Remedy: exemplar_map"),
         (tmp_path / "map.txt", "a.png", 1, "not in .*map.txt"),
     ):
         with pytest.raises(UserError, match=why):
@@ -96,19 +96,19 @@ def test_a_map_decides_and_nothing_else(tmp_path):
 )
 def test_bad_maps_are_refused(tmp_path, text, message):
     (tmp_path / "map.txt").write_text(text)
-    with pytest.raises(UserError, match=rf"--exemplar_map .*map.txt: {message}"):
+    with pytest.raises(UserError, match=rf"exemplar_map=.*map.txt: {message}"):
         read_map(tmp_path / "map.txt")
-    with pytest.raises(UserError, match=r"--exemplar_map .*none.txt: cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"exemplar_map .*none.txt: cannot be read: No such file"):
         read_map(tmp_path / "none.txt")
 
 
 def test_folders_that_say_nothing_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--exemplar_dir .*none: no such folder"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*none: no such folder"):
         Library(tmp_path / "none")
-    with pytest.raises(UserError, match=r"--exemplar_dir .*: no photos there"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*: no photos there"):
         Library(tmp_path)
     fill(tmp_path, "ann/1.png.txt")
-    with pytest.raises(UserError, match=r"--exemplar_dir .*ann: no photos there"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*ann: no photos there"):
         Library(tmp_path)
     fill(tmp_path, "1.png", "ann/1.png")
     with pytest.raises(UserError, match=r"holds both photos \(1.png\) and folders \(ann\)"):
