@@ -115,7 +115,7 @@ def test_folders_that_say_nothing_are_refused(tmp_path):
         Library(tmp_path)
 
 
-def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
+def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, caplog):
     read = []
 
     def reader(file):
@@ -127,7 +127,7 @@ def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
     library = Library(fill(tmp_path, "ann/1.png", "ann/bad.png", "bob/bad.png"))
     assert library.exemplars("ann", reader) == library.exemplars("ann", never) == ["1"]
     assert read == ["1.png", "bad.png"]
-    assert "exemplar left out: " in capsys.readouterr().err
+    assert "exemplar left out: " in caplog.text
     with pytest.raises(UserError, match="none of the exemplars of bob can be used"):
         library.exemplars("bob", reader)
 
@@ -175,7 +175,8 @@ def test_a_larger_picture_is_aligned_by_its_landmarks(tmp_path):
         np.testing.assert_allclose(displacement(found, expected), 0, atol=0.1)
 
 
-def test_any_other_is_aligned_by_its_largest_face(tmp_path, capsys):
+def test_any_other_is_aligned_by_its_largest_face(tmp_path, caplog):
+    caplog.set_level("INFO", "metaf2n_tf")
     photo, points = samples.photo_and_points("grace_hopper")
     faces = [
         Face(0, (0, 0, 30, 30), 0.99, points / 10),
@@ -186,7 +187,7 @@ def test_any_other_is_aligned_by_its_largest_face(tmp_path, capsys):
     exemplar = ExemplarReader(lambda rgb: faces, lambda square: expected)(save(tmp_path / "a.png", photo))
     np.testing.assert_array_equal(exemplar.rgb, samples.aligned("grace_hopper"))
     np.testing.assert_array_equal(exemplar.landmarks, expected)
-    assert "a.png: the largest of its 2 faces is taken" in capsys.readouterr().err
+    assert "a.png: the largest of its 2 faces is taken" in caplog.text
 
 
 def test_photos_that_cannot_guide_are_refused(tmp_path):

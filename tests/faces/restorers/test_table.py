@@ -18,11 +18,11 @@ from metaf2n_tf.faces.restorers import RESTORERS, Restorer
 @pytest.fixture
 def toy(monkeypatch, sample_lq):
     monkeypatch.setitem(RESTORERS, "toy", Restorer("toy_restorer", "the negative", default=True, aligns=True))
-    monkeypatch.setitem(RESTORERS, "gpen", RESTORERS["gpen"])
     return images.read_rgb8(sample_lq)
 
 
-def test_a_restorer_from_outside_restores_photos_and_meta_batches(toy, capsys):
+def test_a_restorer_from_outside_restores_photos_and_meta_batches(toy, caplog):
+    caplog.set_level("INFO", "metaf2n_tf")
     finder = FaceFinder("mtcnn", "toy")
     (found,) = finder(toy).restored
     square, negative = found.aligned
@@ -31,7 +31,7 @@ def test_a_restorer_from_outside_restores_photos_and_meta_batches(toy, capsys):
     small = found.hq.reshape(found.lq.shape[0], 4, found.lq.shape[1], 4, 3).mean(axis=(1, 3))
     assert np.abs(255 - small - found.lq).mean() < 12
     assert (finder.restorer, finder.restorer_weights) == ("toy", None)
-    assert "toy: takes faces of 96 pixels\n" in capsys.readouterr().err
+    assert "toy: takes faces of 96 pixels" in caplog.messages
 
     lq = toy[None, :24, :24].repeat(2, axis=0)
     restored = tf.function(make_restorer("toy", 96))(tf.constant(lq)).numpy()
