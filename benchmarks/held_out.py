@@ -187,10 +187,9 @@ class Case:
     @functools.cached_property
     def pairs(self) -> list[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
         """(LQ face, restored face, its rows and columns in the LQ photo) of every face that is found."""
-        from metaf2n_tf.faces.cut import face_slices
+        from metaf2n_tf.faces.crop import face_slices
 
-        used, others = self._finder.find(self.lq)
-        restored = self._finder.restore(self.lq, used, others, Path(self.name))
+        restored = self._finder(self.lq, self.name).restored
         return [(face.lq, face.hq, face_slices(face.face, self.lq.shape[:2])) for face in restored]
 
     def faces(self, true_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -206,8 +205,7 @@ class Bench:
     """The networks and the finder of faces, made once."""
 
     def __init__(self, args: flags.FlagValues):
-        from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
-        from metaf2n_tf.faces.restore import Setting
+        from metaf2n_tf.faces.finder import FaceFinder
         from metaf2n_tf.upscale.model import MetaF2N
         from metaf2n_tf.weights.load import load_weights
 
@@ -215,7 +213,7 @@ class Bench:
         self._models = {
             key: MetaF2N(key[0], blend=key[1]) for key in {(r.weights, r.blend) for r in self.rows.values()}
         }
-        self._finder = FaceFinder("mtcnn", args.restorer, Setting(sr=dict), Selection())
+        self._finder = FaceFinder("mtcnn", args.restorer)
         by_file = load_weights("faces-lite").identity if args.restorer == "faces_lite" else ""
         self._restorer = f"{args.restorer} {by_file}".strip()
 

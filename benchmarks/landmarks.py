@@ -48,8 +48,8 @@ def main(_: list[str]) -> None:
     runtime.import_tensorflow()
     from metaf2n_tf.data import images, listing
     from metaf2n_tf.faces import align, detect
-    from metaf2n_tf.faces.choose import find_weights
     from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, read_landmarks
+    from metaf2n_tf.faces.registry import find_weights
 
     find_faces, landmarker = detect.DETECTORS["mtcnn"].build(), Landmarker(find_weights("face-mesh", fetched=True))
 

@@ -10,6 +10,7 @@ from absl import flags
 
 from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
+from metaf2n_tf.faces import restorers
 
 PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
 PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
@@ -63,7 +64,12 @@ def define_flags() -> None:
     flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
     flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
     flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-    flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_string(
+        "restorer",
+        None,
+        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
+        "generate_test_faces.py.",
+    )
     flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
     flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")

@@ -17,7 +17,7 @@ from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import Argument, DivergedError, Message, Part, UserError
-from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+from metaf2n_tf.faces.restore_batch import make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
 from metaf2n_tf.meta.method import read_method
@@ -76,7 +76,7 @@ def _restorer(settings: Settings, side: int) -> BatchRestorer:
 
     try:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
-        return make_restorer(settings.RESTORER, side, Needs(sr_params, exemplars))
+        return make_restorer(settings.RESTORER, side, sr=sr_params, exemplar_dir=exemplars)
     except UserError as error:
         reason = error.message.spelled(_as_in_config)
         raise UserError(reason, "; or ", Argument("set", "RESTORER=self_ensemble")) from None

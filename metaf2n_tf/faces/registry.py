@@ -1,27 +1,28 @@
 """Which detector and which restorer a run uses: the one asked for, or the first whose weights are there."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.weights.catalogue import CATALOGUE
 from metaf2n_tf.weights.fetch import fetch
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One way to detect or to restore.
+class Row(Protocol):
+    """What a row of `DETECTORS` and one of `RESTORERS` have in common."""
 
-    build: makes it; its first argument is the path of its weights, where it has any of its own; weights: their name
-    in the catalogue; fetched: whether they are fetched when they are not there.
-    """
+    @property
+    def weights(self) -> str | None:
+        """Their name in the catalogue, None where it has none of its own."""
+        ...
 
-    build: Callable
-    weights: str | None = None
-    fetched: bool = False
+    @property
+    def fetched(self) -> bool:
+        """Whether they are fetched when they are not there."""
+        ...
 
 
 def find_weights(name: str, fetched: bool = False) -> Path:
@@ -43,12 +44,12 @@ def find_weights(name: str, fetched: bool = False) -> Path:
 
 
 def choose(
-    flag: str, name: str | None, table: Mapping[str, Choice], preferred: Sequence[str]
+    argument: str, name: str | None, table: Mapping[str, Row], preferred: Sequence[str]
 ) -> tuple[str, Path | None, str]:
     """Choose from a table.
 
     Args:
-      flag: `detector` or `restorer`, for messages.
+      argument: `detector` or `restorer`, for messages.
       name: the one that the user asked for, `NAME` or `NAME:WEIGHTS`, None for the first of `preferred` whose weights
         are there.
       table: all there are.
@@ -62,20 +63,20 @@ def choose(
     """
     key, colon, path = (name or "").partition(":")
     if name is not None and (key not in table or (colon and not path)):
-        raise UserError(f"--{flag} {name}: not one of {', '.join(table)}")
+        raise UserError(Argument(argument, name), f": not one of {', '.join(table)}")
     if path:
         if table[key].weights is None:
-            raise UserError(f"--{flag} {name}: {key} has no weights of its own")
+            raise UserError(Argument(argument, name), f": {key} has no weights of its own")
         return key, Path(path), ""
     refused = []
     for candidate in preferred if name is None else (key,):
-        choice = table[candidate]
+        row = table[candidate]
         try:
-            weights = choice.weights and find_weights(choice.weights, choice.fetched)
+            weights = row.weights and find_weights(row.weights, row.fetched)
         except UserError as error:
             if name is not None:
-                raise UserError(f"--{flag} {name}: {error}") from None
+                raise UserError(Argument(argument, name), ": ", error) from None
             refused.append(f"; not {candidate}: {str(error).split('. ')[0]}")
         else:
             return candidate, weights, "".join(refused)
-    raise UserError(f"--{flag}: none can be used{''.join(refused)}")
+    raise UserError(Argument(argument), f": none can be used{''.join(refused)}")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces import choose, detect, restore
-from metaf2n_tf.faces.choose import Choice
+from metaf2n_tf.faces import detect, registry, restorers
+from metaf2n_tf.faces.detect import Detector
 from metaf2n_tf.weights import catalogue
 from metaf2n_tf.weights.catalogue import ByHand, Entry, Url
 
-TABLE = {"file": Choice(None, "own"), "net": Choice(None, "far", fetched=True), "inside": Choice(None)}
+TABLE = {"file": Detector(None, "own"), "net": Detector(None, "far", fetched=True), "inside": Detector(None)}
 
 
 @pytest.fixture(autouse=True)
@@ -21,12 +21,12 @@ def weights(tmp_path, monkeypatch):
         name: Entry("test", str(tmp_path / f"{name}.pth"), 5, Url("http://127.0.0.1:9/a.pth"))
         for name in ("own", "far")
     }
-    monkeypatch.setattr(choose, "CATALOGUE", entries)
+    monkeypatch.setattr(registry, "CATALOGUE", entries)
     return tmp_path
 
 
 def pick(name=None):
-    return choose.choose("detector", name, TABLE, ["file", "net", "inside"])
+    return registry.choose("detector", name, TABLE, ["file", "net", "inside"])
 
 
 def test_the_first_whose_weights_are_there_is_the_default(weights):
@@ -43,26 +43,26 @@ def test_the_first_whose_weights_are_there_is_the_default(weights):
 
 def test_what_is_asked_for_is_never_replaced(weights):
     with pytest.raises(
-        UserError, match=r"--detector file: there is no .*own.pth. Remedy: .*download_weights.py own, or get"
+        UserError, match=r"detector=file: there is no .*own.pth. Remedy: .*download_weights.py own, or get"
     ):
         pick("file")
-    with pytest.raises(UserError, match=r"--detector net: http://127.0.0.1:9/a.pth: cannot be reached"):
+    with pytest.raises(UserError, match=r"detector=net: http://127.0.0.1:9/a.pth: cannot be reached"):
         pick("net")
-    with pytest.raises(UserError, match=r"--detector eyes: not one of file, net, inside"):
+    with pytest.raises(UserError, match=r"detector=eyes: not one of file, net, inside"):
         pick("eyes")
     assert pick("inside") == ("inside", None, "")
     assert pick("file:mine/a.pth") == ("file", Path("mine/a.pth"), "")
     for wrong in ("", ":a.pth", "eyes:a.pth", "file:"):
-        with pytest.raises(UserError, match=rf"--detector {wrong}: not one of file, net, inside"):
+        with pytest.raises(UserError, match=rf"detector={wrong}: not one of file, net, inside"):
             pick(wrong)
-    with pytest.raises(UserError, match="--detector inside:a.pth: inside has no weights of its own"):
+    with pytest.raises(UserError, match="detector=inside:a.pth: inside has no weights of its own"):
         pick("inside:a.pth")
     assert sorted(weights.iterdir()) == []  # a download that never began leaves nothing
 
 
 def test_what_is_shared_by_hand_is_not_promised_by_the_script(weights, monkeypatch):
     monkeypatch.setattr(
-        choose, "CATALOGUE", {"own": Entry("test", str(weights / "own.pth"), 5, ByHand("https://a.org"))}
+        registry, "CATALOGUE", {"own": Entry("test", str(weights / "own.pth"), 5, ByHand("https://a.org"))}
     )
     with pytest.raises(UserError, match=r"Remedy: get it from https://a.org \(5 MB\)$"):
         pick("file")
@@ -70,26 +70,28 @@ def test_what_is_shared_by_hand_is_not_promised_by_the_script(weights, monkeypat
 
 @pytest.mark.parametrize("size", [256, 1024, 2048])
 def test_gpen_by_size(size):
-    choice = restore.RESTORERS[f"gpen_{size}"]
-    assert catalogue.CATALOGUE[choice.weights].file == f"GPEN-BFR-{size}.pth"
+    row = restorers.RESTORERS[f"gpen_{size}"]
+    assert catalogue.CATALOGUE[row.weights].file == f"GPEN-BFR-{size}.pth"
 
 
-@pytest.mark.parametrize("module", [detect, restore])
-def test_every_name_is_in_the_catalogue(module):
-    table = module.DETECTORS if module is detect else module.RESTORERS
-    assert {choice.weights for choice in table.values()} - {None} <= set(catalogue.CATALOGUE)
-    assert set(module.PREFERRED) <= set(table)
+@pytest.mark.parametrize(
+    ("table", "preferred"),
+    [(detect.DETECTORS, detect.PREFERRED), (restorers.RESTORERS, restorers.defaults())],
+)
+def test_every_name_is_in_the_catalogue(table, preferred):
+    assert {row.weights for row in table.values()} - {None} <= set(catalogue.CATALOGUE)
+    assert set(preferred) <= set(table)
 
 
 def test_libraries_of_others_are_handed_the_published_file_alone(weights):
     path = weights / "own.pth"
     path.write_bytes(b"hello")
     digest = hashlib.sha256(b"hello").hexdigest()
-    choose.CATALOGUE["own"] = dataclasses.replace(choose.CATALOGUE["own"], read_by_others=digest)
-    assert choose.find_weights("own") == path
+    registry.CATALOGUE["own"] = dataclasses.replace(registry.CATALOGUE["own"], read_by_others=digest)
+    assert registry.find_weights("own") == path
     path.write_bytes(b"hellO")
     with pytest.raises(UserError, match=r"own.pth: damaged, or another file than test. Remedy: delete it and fetch"):
-        choose.find_weights("own")
+        registry.find_weights("own")
 
 
 def test_files_that_libraries_of_others_read_have_a_checksum():
