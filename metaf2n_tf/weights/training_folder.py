@@ -71,8 +71,8 @@ def save(place: Path, step: int, variables: Mapping[str, np.ndarray], keep: int)
     """
     for part in place.glob(".model-*.part*"):  # of a run that was killed while it wrote
         files.remove(part)
-    for data in place.glob("model-*.data-*"):  # of one that was killed while it deleted
-        if not data.with_suffix(".index").is_file():
+    for data in place.glob("model-*.data-00000-of-00001"):  # of one that was killed while it deleted
+        if re.fullmatch(r"model-\d+", data.stem) and not data.with_suffix(".index").is_file():
             files.remove(data)
     prefix = place / f"model-{step}"
     older = [path for number, path in _steps(place).items() if number < step]
