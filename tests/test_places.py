@@ -57,11 +57,11 @@ def test_what_comes_with_the_program_lies_beside_or_inside_the_package(root, tmp
         (package / "config.py").write_text("TASK_LR = 7\n")
         monkeypatch.setattr(places, "_PACKAGE", package)
         assert places.shipped("metaf2n_lite.npz") == package / "pretrained_models" / "metaf2n_lite.npz"
-        assert places.read_config().TASK_LR == 7
+        assert places.read_config()["TASK_LR"] == 7
     else:
         assert places.shipped("metaf2n_lite.npz") == root / "pretrained_models" / "metaf2n_lite.npz"
         assert len(np.load(places.shipped("metaf2n_lite.npz")).files) > 0
         spec = importlib.util.spec_from_file_location("published", root / "config.py")
         published = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(published)
-        assert places.read_config().SR_WEIGHTS == published.SR_WEIGHTS == "./weights/RealESRGAN_x4plus.pth"
+        assert places.read_config()["SR_WEIGHTS"] == published.SR_WEIGHTS == "./weights/RealESRGAN_x4plus.pth"

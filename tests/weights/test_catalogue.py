@@ -86,10 +86,10 @@ def test_without_a_name_the_published_weights_are_taken_or_the_shipped_ones(else
         (dists.load_dists, dists.WEIGHTS),
         (load_inception, fid.WEIGHTS),
         (lpips.load_lpips, lpips.WEIGHTS),
-        (lpips.load_lpips, CONFIG.LPIPS_WEIGHTS),
+        (lpips.load_lpips, CONFIG["LPIPS_WEIGHTS"]),
         (niqe.load_niqe, niqe.WEIGHTS),
-        (load_weights, CONFIG.SR_WEIGHTS),
-        (load_discriminator, CONFIG.DISCRIMINATOR_WEIGHTS),
+        (load_weights, CONFIG["SR_WEIGHTS"]),
+        (load_discriminator, CONFIG["DISCRIMINATOR_WEIGHTS"]),
     ],
 )
 def test_every_default_is_looked_for_in_the_folder_of_weights(elsewhere, load, default):
