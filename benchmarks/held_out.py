@@ -36,8 +36,6 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf import runtime  # noqa: E402
 from metaf2n_tf.commands import cli  # noqa: E402
 
-TAKES = ""
-
 SCALE = 4
 SEEDS = (0, 1, 2)
 METRICS = {"psnr_y": ("higher", "8.2f"), "ssim_y": ("higher", "8.4f"), "lpips": ("lower", "8.4f")}
@@ -189,10 +187,9 @@ class Case:
     @functools.cached_property
     def pairs(self) -> list[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
         """(LQ face, restored face, its rows and columns in the LQ photo) of every face that is found."""
-        from metaf2n_tf.faces.cut import face_slices
+        from metaf2n_tf.faces.crop import face_slices
 
-        used, others = self._finder.find(self.lq)
-        restored = self._finder.restore(self.lq, used, others, Path(self.name))
+        restored = self._finder(self.lq, self.name).restored
         return [(face.lq, face.hq, face_slices(face.face, self.lq.shape[:2])) for face in restored]
 
     def faces(self, true_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -208,17 +205,16 @@ class Bench:
     """The networks and the finder of faces, made once."""
 
     def __init__(self, args: flags.FlagValues):
-        from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
-        from metaf2n_tf.faces.restore import Setting
+        from metaf2n_tf.faces.finder import FaceFinder
         from metaf2n_tf.upscale.model import MetaF2N
-        from metaf2n_tf.weights.load import FACES_LITE, load_weights
+        from metaf2n_tf.weights.load import load_weights
 
         self.rows = rows(args)
         self._models = {
             key: MetaF2N(key[0], blend=key[1]) for key in {(r.weights, r.blend) for r in self.rows.values()}
         }
-        self._finder = FaceFinder("mtcnn", args.restorer, Setting(sr=dict), Selection())
-        by_file = load_weights(FACES_LITE).identity if args.restorer == "faces_lite" else ""
+        self._finder = FaceFinder("mtcnn", args.restorer)
+        by_file = load_weights("faces-lite").identity if args.restorer == "faces_lite" else ""
         self._restorer = f"{args.restorer} {by_file}".strip()
 
     def case(self, name: str, lq: np.ndarray, gt: np.ndarray) -> Case:
@@ -323,6 +319,9 @@ def summary(found: Measurements, titles: list[str], kinds: list[str], times: Map
     return "\n".join(lines)
 
 
+TAKES = ""
+
+
 def define_flags() -> None:
     """Define the flags."""
     flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
@@ -348,15 +347,15 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.select_device("-1")
     from metaf2n_tf.data import files, images
 
-    photos = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())[args.part]["photos"]
-    photos = photos[: args.photos] if args.photos else photos
+    names = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())[args.part]["photos"]
+    names = names[: args.photos] if args.photos else names
     output = Path(args.output_dir)
     files.make_folder(output)
     bench, judge, place = Bench(args), Judge(), output / "measurements.json"
     found = json.loads(place.read_text()) if place.exists() else {}
     titles = [BICUBIC, *bench.rows]
     kinds = args.degradations or [*(f"pipeline_{seed}" for seed in SEEDS), shaken.__name__, webp.__name__]
-    for number, name in enumerate(photos, 1):
+    for number, name in enumerate(names, 1):
         # The sample photo is ours; all others lie in the folder given.
         folder = ROOT if name.startswith("datasets/") else Path(args.pictures)
         gt = read_photo(next(folder.glob(f"{name}.*")))
@@ -382,8 +381,8 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
                 files.make_folder(path.parent)
                 images.write_rgb8(path, picture)
             files.write_bytes(place, (json.dumps(found, indent=1) + "\n").encode())
-        print(f"{number}/{len(photos)} {name}", file=sys.stderr, flush=True)
-    text = summary({name: found[name] for name in photos}, titles, kinds, seconds(bench, titles))
+        print(f"{number}/{len(names)} {name}", file=sys.stderr, flush=True)
+    text = summary({name: found[name] for name in names}, titles, kinds, seconds(bench, titles))
     files.write_bytes(output / "table.txt", (text + "\n").encode())
     print(text)
     return cli.OK

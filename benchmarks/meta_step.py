@@ -103,26 +103,29 @@ def run_ours(folder: Path, name: str, steps: int) -> dict:
     runtime.import_tensorflow()
     device = runtime.select_device(None)
     import tensorflow as tf
-    from training_workload import generator, judge, perceptual
+    from training_workload import discriminator_of, generator, perceptual
 
     from metaf2n_tf.data.meta_batches import MetaBatch
     from metaf2n_tf.meta import adam
     from metaf2n_tf.meta.meta_step import MetaStep, initial_state
+    from metaf2n_tf.meta.method import Method
 
     args = flags.FLAGS
     weights, arrays = read(folder / "weights.npz"), read(folder / "batch.npz")
     step = MetaStep(
+        Method(
+            args.meta_batch,
+            args.task_lr,
+            args.task_iter,
+            meta_lr=3e-5,
+            discriminator_lr=1e-4,
+            decay_step_weights=False,
+        ),
         {key: tf.constant(value) for key, value in perceptual(weights).items()},
-        args.meta_batch,
-        args.task_lr,
-        args.task_iter,
-        meta_lr=3e-5,
-        discriminator_lr=1e-4,
-        decay_step_weights=False,
         xla=device == "GPU" if args.xla is None else args.xla,
     )
     step = dataclasses.replace(step, **VARIANTS[name])
-    start = functools.partial(initial_state, generator(weights), judge(weights))
+    start = functools.partial(initial_state, generator(weights), discriminator_of(weights))
     state, report, unadapted = start(), None, None
 
     def batch() -> MetaBatch:

@@ -50,10 +50,11 @@ def write_weights(folder: Path) -> None:
     runtime.import_tensorflow()
     from inception_weights import inception_state_dict
 
-    from metaf2n_tf.metrics import lpips, niqe
+    from metaf2n_tf.metrics import niqe
     from metaf2n_tf.networks import alexnet
+    from metaf2n_tf.weights.lpips import WEIGHTS, load_lpips
 
-    ours = lpips.load_lpips(ROOT / lpips.WEIGHTS)
+    ours = load_lpips(ROOT / WEIGHTS)
     state = {}
     for index, layer in enumerate((0, 3, 6, 8, 10)):  # places of the convolutions in torchvision's AlexNet
         name = f"{alexnet.SCOPE}/Conv_{index}"
@@ -98,11 +99,12 @@ def measure_parts(folder: Path) -> None:
     import tensorflow as tf
 
     from metaf2n_tf.data import images
-    from metaf2n_tf.metrics import fid, lpips, niqe, psnr, ssim
-    from metaf2n_tf.networks import alexnet
+    from metaf2n_tf.metrics import fid, niqe, psnr, ssim
+    from metaf2n_tf.networks import alexnet, lpips
     from metaf2n_tf.weights.inception import load_inception
+    from metaf2n_tf.weights.lpips import WEIGHTS, load_lpips
 
-    params = {name: tf.constant(value) for name, value in lpips.load_lpips(lpips.WEIGHTS).items()}
+    params = {name: tf.constant(value) for name, value in load_lpips(WEIGHTS).items()}
     pristine, network = niqe.load_niqe(niqe.WEIGHTS), load_inception(fid.WEIGHTS)
     seconds = {"start-up": [time.monotonic() - began]}
 

@@ -103,8 +103,7 @@ def export(folder: Path, name: str, function: Callable, arguments: dict[str, Any
 
 def draw_weights(blocks: int, width: int) -> dict[str, np.ndarray]:
     """A small network's random weights, and all others, untrained."""
-    from metaf2n_tf.metrics import lpips
-    from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+    from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
 
     rng = np.random.default_rng(0)
     shapes = rrdbnet.variable_shapes(blocks, width, width // 2) | lpips.variable_shapes()
@@ -119,20 +118,22 @@ def export_meta_step(
 ) -> None:
     """Write `MetaStep.compiled` with the published rates; LPIPS's weights are arguments as all others."""
     import tensorflow as tf
-    from training_workload import generator, judge, perceptual
+    from training_workload import discriminator_of, generator, perceptual
 
     from metaf2n_tf.data.meta_batches import MetaBatch
     from metaf2n_tf.meta.meta_step import MetaStep, Report, TrainingState, initial_state
+    from metaf2n_tf.meta.method import Method
 
     tasks = len(batch["inputa"])
-    settings = MetaStep({}, tasks, task_lr=1e-2, task_iter=1, meta_lr=3e-5, discriminator_lr=1e-4, **options)
+    method = Method(tasks, task_lr=1e-2, task_iter=1, meta_lr=3e-5, discriminator_lr=1e-4)
+    settings = MetaStep(method, {}, **options)
 
     def meta_step(state: TrainingState, batch: dict, step: tf.Tensor, perceptual: dict) -> tuple[TrainingState, Report]:
         batch = MetaBatch(**batch, labela_gt=batch["labela"])
         return dataclasses.replace(settings, lpips_params=perceptual).compiled(state, batch, step)
 
     arguments = {
-        "state": initial_state(generator(weights), judge(weights)),
+        "state": initial_state(generator(weights), discriminator_of(weights)),
         "batch": batch,
         "step": 0,
         "perceptual": perceptual(weights),

@@ -10,10 +10,9 @@ import functools
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from training_workload import INPUTS, generator, judge, perceptual
+from training_workload import INPUTS, discriminator_of, generator, perceptual
 
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
 
 super_resolve = functools.partial(rrdbnet.forward, run_block=rrdbnet.block)
 Task = dict[str, tf.Tensor]
@@ -46,7 +45,7 @@ def discriminator_loss(variables: dict[str, tf.Variable], task: Task, output: tf
 
 def look(variables: dict[str, tf.Variable], pictures: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The discriminator's logits, and its advanced vectors `u`."""
-    normalized, advanced = discriminator.normalize(judge(variables))
+    normalized, advanced = discriminator.normalize(discriminator_of(variables))
     return discriminator.forward(normalized, pictures), advanced
 
 
@@ -63,7 +62,7 @@ def learn_task(
     """What is mapped over the tasks."""
     task = dict(zip(INPUTS, values, strict=True))
     weights = {name: variables[name] for name in variables if name.startswith(f"{rrdbnet.SCOPE}/")}
-    outputs, outer, terms, judged = [super_resolve(weights, task["inputb"])], [], [], []
+    outputs, outer, terms, discriminator_losses = [super_resolve(weights, task["inputb"])], [], [], []
     output_a = super_resolve(weights, task["inputa"])
     logits, advanced = look(variables, tf.stop_gradient(outputs[0]))
     weight_map = masknet.forward(variables, task["inputa"], task["labela"])
@@ -79,8 +78,8 @@ def learn_task(
         total, after = outer_loss(variables, task, outputs[-1], look(variables, outputs[-1])[0], weight_map)
         outer.append(total)
         terms.append(after)
-        judged.append(discriminator_loss(variables, task, outputs[-1]))
-    return [inner, unadapted, outer, terms, judged, outputs, advanced, weight_map]
+        discriminator_losses.append(discriminator_loss(variables, task, outputs[-1]))
+    return [inner, unadapted, outer, terms, discriminator_losses, outputs, advanced, weight_map]
 
 
 class PublishedStep:
@@ -92,7 +91,7 @@ class PublishedStep:
         """Build the graph for weights and batches of these shapes, and load the weights."""
         self._weights = weights
         self._feed = {tf.placeholder(tf.float32, x.shape): x for x in batch.values()}
-        trained = {**generator(weights), **discriminator.trained(judge(weights))}
+        trained = {**generator(weights), **discriminator.trained(discriminator_of(weights))}
         self._variables = {
             name: tf.get_variable(name, value.shape, initializer=tf.zeros_initializer(), trainable=name in trained)
             for name, value in weights.items()
@@ -116,22 +115,22 @@ class PublishedStep:
             parallel_iterations=tasks,
         )
         mean = lambda x: tf.reduce_sum(x) / tasks  # noqa: E731
-        inner, unadapted, outer, terms, judged = tf.nest.map_structure(mean, results[:5])
+        inner, unadapted, outer, terms, discriminator_losses = tf.nest.map_structure(mean, results[:5])
         outputs, advanced, weight_map = results[5:]
         # Published, each task assigns its own result inside of the loop; from parallel iterations that can crash.
         self._updates = [tf.assign(self._variables[name], u[-1]) for name, u in advanced.items()]
-        self._losses = {"inner": inner, "unadapted": unadapted, "outer": outer, "discriminator": judged}
+        self._losses = {"inner": inner, "unadapted": unadapted, "outer": outer, "discriminator": discriminator_losses}
         for index, term in enumerate(("l1", "lpips", "gan")):
             self._losses[term] = [values[index] for values in terms]
         self._pictures = {"before": outputs[0][0], "after": outputs[-1][0], "weight_map": weight_map}
         # The published weights of the inner steps: all equal, as the step counter that they follow never advances.
         weighted = tf.reduce_mean(tf.stack(outer) / task_iter)
-        optimizer, judge_optimizer = tf.train.AdamOptimizer(3e-5), tf.train.AdamOptimizer(1e-4)
+        optimizer, discriminator_optimizer = tf.train.AdamOptimizer(3e-5), tf.train.AdamOptimizer(1e-4)
         gradients = optimizer.compute_gradients(weighted, list(generator(self._variables).values()))
-        judge_variables = list(discriminator.trained(judge(self._variables)).values())
+        discriminator_variables = list(discriminator.trained(discriminator_of(self._variables)).values())
         self._train = optimizer.apply_gradients(gradients)
-        self._train_judge = judge_optimizer.apply_gradients(
-            judge_optimizer.compute_gradients(judged[-1], judge_variables)
+        self._train_discriminator = discriminator_optimizer.apply_gradients(
+            discriminator_optimizer.compute_gradients(discriminator_losses[-1], discriminator_variables)
         )
         self._gradient = {variable.op.name: gradient for gradient, variable in gradients}
         self._initialize = tf.global_variables_initializer()
@@ -152,7 +151,7 @@ class PublishedStep:
         for update in self._updates:
             self._session.run(update)
         self._session.run(self._train, self._feed)
-        self._session.run(self._train_judge, self._feed)
+        self._session.run(self._train_discriminator, self._feed)
 
     def watch(self) -> None:
         """The third evaluation: what is printed and summarized."""

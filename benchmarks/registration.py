@@ -24,11 +24,11 @@ runtime.select_device(None)
 
 from metaf2n_tf.data import images  # noqa: E402
 from metaf2n_tf.faces import align, detect  # noqa: E402
-from metaf2n_tf.faces.restore import restore_aligned  # noqa: E402
+from metaf2n_tf.faces.restorers.aligned import restore_aligned  # noqa: E402
 from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
 from metaf2n_tf.networks.rrdbnet import SCALE  # noqa: E402
 from metaf2n_tf.tiles import SuperResolver  # noqa: E402
-from metaf2n_tf.upscale.adaptation import Adapter  # noqa: E402
+from metaf2n_tf.upscale.adaptation import Adaptation, Adapter  # noqa: E402
 from metaf2n_tf.upscale.patches import sample_patches  # noqa: E402
 from metaf2n_tf.weights.load import load_weights  # noqa: E402
 
@@ -58,7 +58,7 @@ def main() -> None:
         for crops in ("registered", "published"):
             found = restore_aligned(ground_truth, SIZE, crops == "published")(lq, faces, None)
             pairs = [(item.lq, item.hq) for item in found]
-            adaptation = adapter.adapt(*sample_patches(pairs, 64, 16, np.random.default_rng(0)), rate)
+            adaptation = Adaptation(adapter, sample_patches(pairs, 64, 16, np.random.default_rng(0)), rate)
             row = f"{rate:8g}{crops:>12}"
             for _, params in adaptation.trajectory(list(STEPS)):
                 picture = resolver(params, rgb, 8)

@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from metaf2n_tf.data import images  # noqa: E402
-from metaf2n_tf.metrics import lpips  # noqa: E402
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet  # noqa: E402
+from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet  # noqa: E402
 from metaf2n_tf.weights.load import load_weights  # noqa: E402
+from metaf2n_tf.weights.lpips import load_lpips  # noqa: E402
 
 # What a step is given: MetaBatch's fields, less `labela_gt`, which no loss looks at.
 INPUTS = ("inputa", "labela", "inputb", "labelb", "labelb_nousm")
@@ -28,7 +28,7 @@ def generator(weights: dict) -> dict:
     return in_scopes(weights, rrdbnet.SCOPE, masknet.SCOPE)
 
 
-def judge(weights: dict) -> dict:
+def discriminator_of(weights: dict) -> dict:
     """The discriminator's variables."""
     return in_scopes(weights, discriminator.SCOPE)
 
@@ -42,7 +42,7 @@ def real_weights(blocks: int) -> dict[str, np.ndarray]:
     """Real-ESRGAN's first blocks, LPIPS, and an untrained MaskNet and discriminator, under their published names."""
     sr = load_weights(ROOT / "weights" / "realesrgan-x4plus.npz").sr
     sr = {name: sr[name] for name in rrdbnet.variable_shapes(blocks)}
-    perceptual_weights = lpips.load_lpips(ROOT / "weights" / "lpips-alex.npz")
+    perceptual_weights = load_lpips(ROOT / "weights" / "lpips-alex.npz")
     return sr | masknet.initial_params(seed=0) | discriminator.initial_params(seed=0) | perceptual_weights
 
 

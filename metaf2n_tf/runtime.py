@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 
 
 @contextlib.contextmanager
@@ -56,8 +56,10 @@ def select_device(gpu: str | None) -> str:
         gpus = tf.config.list_physical_devices("GPU")
     if not gpus and gpu not in (None, "-1"):
         raise UserError(
-            f"--gpu {gpu}: TensorFlow sees no such GPU. Remedy: pip install -r requirements-gpu.txt and check the "
-            "driver, or --gpu -1 to run on the CPU"
+            Argument("gpu", gpu),
+            ": TensorFlow sees no such GPU. Remedy: pip install -r requirements-gpu.txt and check the driver, or ",
+            Argument("gpu", -1),
+            " to run on the CPU",
         )
     for device in gpus:
         tf.config.experimental.set_memory_growth(device, True)

@@ -1,15 +1,16 @@
 """Super-resolve a picture of any size: only one tile at a time reaches the device, so memory does not grow with it."""
 
+import functools
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.images import to_levels
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.networks import sr
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,22 @@ def areas(size: tuple[int, int], tile: int, pad: int, unit: int = 1) -> Iterator
             yield (rows, cols), out, (times_scale(kept_rows), times_scale(kept_cols))
 
 
+@functools.cache
+def _compiled(precision: str, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Callable:
+    """The forward pass of the network whose variables have these names and shapes, for all who use it."""
+
+    def forward(params, images):
+        params = {name: tf.cast(value, precision) for name, value in params.items()}
+        return tf.cast(sr.forward(params, tf.cast(images, precision)), tf.float32)
+
+    # Traced once, with open height and width, for windows of every size.
+    params = {name: tf.TensorSpec(shape, tf.float32) for name, shape in shapes}
+    images = tf.TensorSpec((1, None, None, 3), tf.float32)
+    return tf.function(forward, autograph=False).get_concrete_function(params, images)
+
+
 class SuperResolver:
-    """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call.
+    """The compiled forward pass of the SR network, in tiles; given the weights at each call.
 
     tile: LQ pixels that are asked for; used_tile: those of the last picture, fewer where memory did not suffice.
     """
@@ -72,25 +87,17 @@ class SuperResolver:
         """See `split` for `tile` and `tile_pad`, None for the network's receptive field; `precision` is float32,
         bfloat16 or float16."""
         if tile and tile < _SMALLEST_TILE:
-            raise UserError(f"--tile {tile}: at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once")
+            raise UserError(
+                Argument("tile", tile), f": at least {_SMALLEST_TILE} pixels, or 0 for the whole photo at once"
+            )
         if tile_pad is not None and tile_pad < 0:
-            raise UserError(f"--tile_pad {tile_pad}: cannot be negative")
+            raise UserError(Argument("tile_pad", tile_pad), ": cannot be negative")
         self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
         self.used_tile = tile
-        self._compiled = {}
 
     def _forward(self, params: sr.Params, window: np.ndarray, precision: str) -> np.ndarray:
-        key = precision, tuple((name, tuple(value.shape)) for name, value in params.items())
-        if key not in self._compiled:
-
-            def forward(params, images):
-                params = {name: tf.cast(value, precision) for name, value in params.items()}
-                return tf.cast(sr.forward(params, tf.cast(images, precision)), tf.float32)
-
-            # Traced once, with open height and width, for windows of every size.
-            images = tf.TensorSpec((1, None, None, 3), tf.float32)
-            self._compiled[key] = tf.function(forward, autograph=False).get_concrete_function(params, images)
-        return self._compiled[key](params, tf.constant(window[None])).numpy()[0]
+        shapes = tuple((name, tuple(value.shape)) for name, value in params.items())
+        return _compiled(precision, shapes)(params, tf.constant(window[None])).numpy()[0]
 
     def _finite_forward(self, params: sr.Params, window: np.ndarray) -> np.ndarray:
         out = self._forward(params, window, self.precision)
@@ -135,9 +142,8 @@ class SuperResolver:
                 smaller = (self.used_tile or max(rgb.shape[:2])) // 2
                 if smaller < _SMALLEST_TILE:
                     raise UserError(
-                        f"out of memory even in tiles of {self.used_tile} pixels. Remedy: --gpu -1"
+                        f"out of memory even in tiles of {self.used_tile} pixels. Remedy: ", Argument("gpu", -1)
                     ) from None
-                logger.warning(
-                    f"out of memory in tiles of {self.used_tile or 'the whole photo'}: trying --tile {smaller}"
-                )
+                tiles = self.used_tile or "the whole photo"
+                logger.warning(Message(f"out of memory in tiles of {tiles}: trying ", Argument("tile", smaller)))
                 self.used_tile = smaller

@@ -33,9 +33,10 @@ from metaf2n_tf.data.meta_batches import MetaBatches, Shape, task_dataset  # noq
 from metaf2n_tf.data.tfrecords.records import open_set  # noqa: E402
 from metaf2n_tf.meta import checkpoint  # noqa: E402
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state  # noqa: E402
+from metaf2n_tf.meta.method import Method  # noqa: E402
 from metaf2n_tf.meta.settings import read_settings  # noqa: E402
-from metaf2n_tf.metrics.lpips import load_lpips  # noqa: E402
 from metaf2n_tf.networks import discriminator, masknet, rrdbnet  # noqa: E402
+from metaf2n_tf.weights.lpips import load_lpips  # noqa: E402
 
 SAMPLE, OUT = ROOT / "datasets" / "sample", ROOT / "results" / "train_demo"
 STEPS, SAVE_ITER, HELD_OUT_BATCHES, HELD_OUT_SEED = 300, 50, 16, 1
@@ -82,12 +83,8 @@ def judge_checkpoints(steps: list[int]) -> dict[str, np.ndarray]:
     with MetaBatches(task_dataset(faces, backgrounds, shape, HELD_OUT_SEED), None, shape) as made:
         batches = [next(made) for _ in range(HELD_OUT_BATCHES)]
     meta_step = MetaStep(
-        lpips_params=load_lpips(settings.LPIPS_WEIGHTS),
-        meta_batch_size=settings.META_BATCH_SIZE,
-        task_lr=settings.TASK_LR,
-        task_iter=1,
-        meta_lr=0.0,
-        discriminator_lr=0.0,
+        Method(settings.META_BATCH_SIZE, settings.TASK_LR, task_iter=1, meta_lr=0.0, discriminator_lr=0.0),
+        load_lpips(settings.LPIPS_WEIGHTS),
         xla=False,
     )
     results = {"unadapted": [], "adapted": []}

@@ -1,6 +1,8 @@
 """Shared fixtures: golden cases, the real weights, tiny networks."""
 
 import json
+import logging
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 sys.path[:0] = [str(ROOT), str(GOLDEN)]
+os.environ["METAF2N_WEIGHTS"] = "weights"  # in whatever folder a test works, never the user's own
 
 import recipe  # noqa: E402
 
@@ -18,6 +21,7 @@ from metaf2n_tf import runtime  # noqa: E402
 runtime.import_tensorflow()
 runtime.select_device("-1")
 
+from metaf2n_tf.commands import cli  # noqa: E402
 from metaf2n_tf.networks import masknet, rrdbnet  # noqa: E402
 from metaf2n_tf.weights.load import load_weights  # noqa: E402
 
@@ -27,6 +31,15 @@ REAL_WEIGHTS = ROOT / "weights" / "realesrgan-x4plus.npz"
 @pytest.fixture(scope="session")
 def root():
     return ROOT
+
+
+@pytest.fixture
+def speaking(monkeypatch):
+    """What the library logs is said on stderr, as a command has it."""
+    logger = logging.getLogger("metaf2n_tf")
+    for name in ("handlers", "propagate", "level"):
+        monkeypatch.setattr(logger, name, getattr(logger, name))
+    cli.say_what_is_logged()
 
 
 @pytest.fixture(scope="session")

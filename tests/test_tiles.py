@@ -73,13 +73,13 @@ class Failing(tiles.SuperResolver):
         return super()._forward(params, window, precision)
 
 
-def test_out_of_memory_is_retried_in_smaller_tiles(tiny_sr, capsys):
+def test_out_of_memory_is_retried_in_smaller_tiles(tiny_sr, speaking, capsys):
     photo = recipe.image((90, 50, 3), 8)
     resolver = Failing(tile=0, tile_pad=4)
     tiled = resolver(tiny_sr, photo)
     assert tiled.shape == (360, 200, 3)
     assert resolver.used_tile == 45
-    assert "trying --tile 45" in capsys.readouterr().err
+    assert "trying tile=45" in capsys.readouterr().err
     small = photo[:40]  # the next one fits, and is made as if it were the first
     np.testing.assert_array_equal(resolver(tiny_sr, small), tiles.SuperResolver(tile=0)(tiny_sr, small))
     assert resolver.used_tile == 0
@@ -98,7 +98,7 @@ class Overflowing(tiles.SuperResolver):
         return out * np.nan if precision in self.broken else out
 
 
-def test_non_finite_tiles_are_recomputed_in_float32(tiny_sr, capsys):
+def test_non_finite_tiles_are_recomputed_in_float32(tiny_sr, speaking, capsys):
     photo = recipe.image((20, 24, 3), 8)
     expected = tiles.SuperResolver()(tiny_sr, photo)
     np.testing.assert_array_equal(Overflowing(precision="bfloat16")(tiny_sr, photo), expected)
@@ -116,9 +116,9 @@ def test_bfloat16_is_close(tiny_sr):
 
 
 def test_senseless_tiles_are_refused():
-    with pytest.raises(UserError, match="--tile 8: at least 32"):
+    with pytest.raises(UserError, match="tile=8: at least 32"):
         tiles.SuperResolver(tile=8)
-    with pytest.raises(UserError, match="--tile_pad -1"):
+    with pytest.raises(UserError, match="tile_pad=-1"):
         tiles.SuperResolver(tile_pad=-1)
 
 

@@ -33,8 +33,8 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.import_tensorflow()
     device = runtime.select_device(args.gpu)
     from metaf2n_tf.meta.settings import read_settings
-    from metaf2n_tf.meta.trainer import Options, train
+    from metaf2n_tf.meta.trainer import TrainingRun, train
 
     # On a CPU, XLA takes minutes to compile a meta-step and then runs it slower than oneDNN (benchmarks/meta_step.py).
-    options = cli.options_from(Options, xla=device == "GPU")
-    return cli.ended(train(read_settings(places.read_config(), args.set), options))
+    run = cli.options_from(TrainingRun, xla=device == "GPU")
+    return cli.ended(train(read_settings(places.read_config(), args.set), run))

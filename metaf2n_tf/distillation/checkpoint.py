@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metaf2n_tf.distillation.step import State
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
 from metaf2n_tf.weights import tf1_checkpoint, training_folder
@@ -55,7 +55,8 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
     here = kdfsrnet.architecture_of(found)
     if here != architecture:
         raise UserError(
-            f"{prefix}: is a network of {_say(here)}, expected {_say(architecture)}. Remedy: another --output_dir"
+            f"{prefix}: is a network of {_say(here)}, expected {_say(architecture)}. Remedy: another ",
+            Argument("output_dir"),
         )
     shapes = kdfsrnet.variable_shapes(architecture)
     params = check_variables(str(prefix), found, shapes)

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from metaf2n_tf.data.tfrecords.records import RecordSet, open_set
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet, open_set
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.kdfsrnet import UNIT
 
 _AHEAD = 4  # batches
@@ -26,11 +26,11 @@ def make_lq(hq: np.ndarray, scale: int) -> np.ndarray:
     return np.asarray(small.resize(size, Image.BICUBIC))
 
 
-def open_faces(flag: str, path: str, parsing: bool, least: int = UNIT) -> RecordSet:
+def open_faces(argument: str, path: str, parsing: bool, least: int = UNIT) -> RecordSet:
     """Open a set and try its first record.
 
     Args:
-      flag: for messages.
+      argument: what `path` is called in messages.
       path: of the set.
       parsing: whether its records must hold parsing maps.
       least: side of the faces.
@@ -41,20 +41,22 @@ def open_faces(flag: str, path: str, parsing: bool, least: int = UNIT) -> Record
     try:
         opened = open_set(path)
     except UserError as error:
-        raise UserError(f"--{flag} {error}") from None
+        raise UserError(Argument(argument), " ", error) from None
     if opened.side % UNIT or opened.side < least:
         raise UserError(
-            f"--{flag} {path}: its faces have {opened.side} pixels a side, expected a multiple of {UNIT} of at least "
-            f"{least}. Remedy: scripts/generate_tfrecord.py --face_size 128"
+            Argument(argument, path),
+            f": its faces have {opened.side} pixels a side, expected a multiple of {UNIT} of at least "
+            f"{least}. Remedy: scripts/generate_tfrecord.py --face_size 128",
         )
     try:
         next(iter(opened.read(tf.data.Dataset.range(1), parsing=parsing)))
-    except tf.errors.InvalidArgumentError:
+    except NOT_OF_THE_SET:
         raise UserError(
-            f"--{flag} {path}: its records hold no parsing maps. Remedy: scripts/generate_tfrecord.py --parsing_dir"
+            Argument(argument, path),
+            ": its records hold no parsing maps. Remedy: scripts/generate_tfrecord.py --parsing_dir",
         ) from None
     except tf.errors.DataLossError:
-        raise UserError(f"--{flag} {path}: its first record is damaged") from None
+        raise UserError(Argument(argument, path), ": its first record is damaged") from None
     return opened
 
 
@@ -107,7 +109,7 @@ def batches(
     )
     try:
         yield from dataset.batch(batch_size).prefetch(_AHEAD)
-    except tf.errors.DataLossError:
+    except (tf.errors.DataLossError, *NOT_OF_THE_SET):
         raise UserError(f"{opened.shards[0]}: a record of this set is damaged") from None
 
 

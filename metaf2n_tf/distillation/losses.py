@@ -11,14 +11,14 @@ OUTPUT_WEIGHT = 0.1
 LAST_EPOCH = 10  # with a teacher, counted from 0
 
 
-class Weights(NamedTuple):
+class TermWeights(NamedTuple):
     """Of the distillation terms: between the features, and between the faces."""
 
     features: float
     output: float
 
 
-class Losses(NamedTuple):
+class LossTerms(NamedTuple):
     """Scalars: `total` is minimised; l1 to the HQ faces, features and output to the teacher's, not weighted."""
 
     total: tf.Tensor
@@ -27,14 +27,14 @@ class Losses(NamedTuple):
     output: tf.Tensor
 
 
-def distillation_weights(epoch: int) -> Weights | None:
+def distillation_weights(epoch: int) -> TermWeights | None:
     """The weights in an epoch, counted from 0; None from the eleventh epoch after the first on, without a teacher.
 
     In epoch 10 that of the features has come down to 0, the other is still there.
     """
     if epoch > LAST_EPOCH:
         return None
-    return Weights(FEATURE_WEIGHT * (LAST_EPOCH - epoch) / LAST_EPOCH, OUTPUT_WEIGHT)
+    return TermWeights(FEATURE_WEIGHT * (LAST_EPOCH - epoch) / LAST_EPOCH, OUTPUT_WEIGHT)
 
 
 def l1(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -42,18 +42,18 @@ def l1(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(first - second))
 
 
-def alone(output: tf.Tensor, hq: tf.Tensor) -> Losses:
+def alone(output: tf.Tensor, hq: tf.Tensor) -> LossTerms:
     """The loss without a teacher, the teacher's own among them."""
     distance, nothing = l1(output, hq), tf.zeros([])
-    return Losses(L1_WEIGHT * distance, distance, nothing, nothing)
+    return LossTerms(L1_WEIGHT * distance, distance, nothing, nothing)
 
 
 def distilled(
     student: tuple[Sequence[tf.Tensor], tf.Tensor],
     teacher: tuple[Sequence[tf.Tensor], tf.Tensor],
     hq: tf.Tensor,
-    weights: Weights,
-) -> Losses:
+    weights: TermWeights,
+) -> LossTerms:
     """The student's loss with a teacher.
 
     Args:
@@ -65,4 +65,4 @@ def distilled(
     distance, soft = l1(output, hq), l1(output, target)
     feature = tf.add_n([l1(*pair) for pair in zip(features, target_features, strict=True)]) / len(features)
     total = L1_WEIGHT * distance + weights.features * feature + weights.output * soft
-    return Losses(total, distance, feature, soft)
+    return LossTerms(total, distance, feature, soft)

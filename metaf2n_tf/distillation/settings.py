@@ -1,10 +1,10 @@
-"""The settings of a training run of KDFSRNet, under the names of their flags, checked."""
+"""The settings of a training run of KDFSRNet, checked."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
 
@@ -44,25 +44,30 @@ class Settings:
     def __post_init__(self):
         """Raise a UserError for what cannot be."""
         if self.stage not in STAGES:
-            raise UserError(f"--stage {self.stage}: expected {' or '.join(STAGES)}")
+            raise UserError(Argument("stage", self.stage), f": expected {' or '.join(STAGES)}")
         if not self.data:
-            raise UserError("--data: give a TFRecord set of faces. Remedy: make one with scripts/generate_tfrecord.py")
+            remedy = "make one with scripts/generate_tfrecord.py"
+            raise UserError(Argument("data"), f": give a TFRecord set of faces. Remedy: {remedy}")
         if self.stage == TEACHER and self.teacher is not None:
-            raise UserError("--teacher: is for --stage student")
+            raise UserError(Argument("teacher"), ": is for ", Argument("stage", STUDENT))
         if self.stage == STUDENT and self.teacher is None:
             raise UserError(
-                "--teacher: a student needs one. Remedy: train it with --stage teacher and give its folder, or "
-                f"--teacher {NO_TEACHER} to train without"
+                Argument("teacher"),
+                ": a student needs one. Remedy: train it with ",
+                Argument("stage", TEACHER),
+                " and give its folder, or ",
+                Argument("teacher", NO_TEACHER),
+                " to train without",
             )
         if self.scale not in SCALES:
-            raise UserError(f"--scale {self.scale}: expected one of {', '.join(map(str, SCALES))}")
+            raise UserError(Argument("scale", self.scale), f": expected one of {', '.join(map(str, SCALES))}")
         least = {"epochs": 1, "batch_size": 1, "seed": 0, "keep_checkpoints": 0, "width": _NARROWEST, "blocks": 1}
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and value < lowest:
-                raise UserError(f"--{name} {value}: expected at least {lowest}")
+                raise UserError(Argument(name, value), f": expected at least {lowest}")
         if not 0 < self.lr < math.inf:
-            raise UserError(f"--lr {self.lr}: expected a number above 0")
+            raise UserError(Argument("lr", self.lr), ": expected a number above 0")
 
     @property
     def architecture(self) -> Architecture:

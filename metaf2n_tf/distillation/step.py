@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.distillation import losses
-from metaf2n_tf.distillation.losses import Losses, Weights
+from metaf2n_tf.distillation.losses import LossTerms, TermWeights
 from metaf2n_tf.networks import kdfsrnet
 
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8
@@ -65,7 +65,7 @@ class TrainingStep:
         values = ({name: value.numpy() for name, value in v.items()} for v in (self._params, self._first, self._second))
         return State(*values, int(self._updates.numpy()))
 
-    def __call__(self, faces: tf.Tensor, weights: Weights | None = None) -> tuple[Losses, tf.Tensor]:
+    def __call__(self, faces: tf.Tensor, weights: TermWeights | None = None) -> tuple[LossTerms, tf.Tensor]:
         """One step.
 
         Args:
@@ -96,7 +96,7 @@ class TrainingStep:
         lq, _, parsing = unpack(faces)
         return kdfsrnet.forward(self._params, network_input(self._channels, lq, parsing))[1]
 
-    def loss(self, faces: tf.Tensor, weights: Weights | None) -> Losses:
+    def loss(self, faces: tf.Tensor, weights: TermWeights | None) -> LossTerms:
         """The losses of a batch; see `__call__`."""
         lq, hq, parsing = unpack(faces)
         own = kdfsrnet.forward(self._params, network_input(self._channels, lq, parsing))
@@ -105,13 +105,13 @@ class TrainingStep:
         teacher = kdfsrnet.forward(self._teacher, tf.concat([lq, parsing], axis=-1))
         return losses.distilled(own, tf.nest.map_structure(tf.stop_gradient, teacher), hq, weights)
 
-    def _step_alone(self, faces: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+    def _step_alone(self, faces: tf.Tensor) -> tuple[LossTerms, tf.Tensor]:
         return self._step(faces, None)
 
-    def _step_distilled(self, faces: tf.Tensor, features: tf.Tensor, output: tf.Tensor) -> tuple[Losses, tf.Tensor]:
-        return self._step(faces, Weights(features, output))
+    def _step_distilled(self, faces: tf.Tensor, features: tf.Tensor, output: tf.Tensor) -> tuple[LossTerms, tf.Tensor]:
+        return self._step(faces, TermWeights(features, output))
 
-    def _step(self, faces: tf.Tensor, weights: Weights | None) -> tuple[Losses, tf.Tensor]:
+    def _step(self, faces: tf.Tensor, weights: TermWeights | None) -> tuple[LossTerms, tf.Tensor]:
         names = list(self._params)
         with tf.GradientTape() as tape:
             found = self.loss(faces, weights)

@@ -17,7 +17,7 @@ from metaf2n_tf.distillation.checkpoint import Progress
 from metaf2n_tf.distillation.losses import distillation_weights
 from metaf2n_tf.distillation.settings import TEACHER, Settings
 from metaf2n_tf.distillation.step import State, TrainingStep, initial_state, unpack
-from metaf2n_tf.errors import DivergedError, UserError, first_line
+from metaf2n_tf.errors import Argument, DivergedError, Message, UserError, first_line
 from metaf2n_tf.metrics.psnr import psnr_y
 from metaf2n_tf.metrics.ssim import ssim_y
 from metaf2n_tf.networks import kdfsrnet
@@ -68,7 +68,10 @@ def _start(settings: Settings) -> tuple[State, Progress, bool]:
         return initial_state(kdfsrnet.initial_params(settings.seed, settings.architecture)), Progress(), False
     if not settings.resume:
         raise UserError(
-            f"{settings.place}: holds a checkpoint. Remedy: --resume to go on from it, or another --output_dir"
+            f"{settings.place}: holds a checkpoint. Remedy: ",
+            Argument("resume"),
+            " to go on from it, or another ",
+            Argument("output_dir"),
         )
     logger.info(f"going on from {found[1]}")
     return *checkpoint.restore(found[1], settings.architecture), True
@@ -105,8 +108,9 @@ class Trainer:
         if teacher is not None and kdfsrnet.architecture_of(teacher).width != width:
             theirs = kdfsrnet.architecture_of(teacher).width
             raise UserError(
-                f"--teacher {self._settings.teacher}: its features are {theirs} wide, the student's {width}. "
-                f"Remedy: --width {theirs}"
+                Argument("teacher", self._settings.teacher),
+                f": its features are {theirs} wide, the student's {width}. Remedy: ",
+                Argument("width", theirs),
             )
 
     @property
@@ -168,7 +172,7 @@ class Trainer:
                     parts[name] += float(getattr(losses, name))
             else:
                 self._skipped += 1
-                logger.info(
+                logger.warning(
                     f"step {now.step + 1}: loss or gradients are not finite, no update ({self._skipped} in a row)"
                 )
             now = self._progress = Progress(
@@ -181,11 +185,14 @@ class Trainer:
             if self._skipped >= MAX_SKIPPED:
                 raise DivergedError(
                     f"{self._skipped} steps in a row were not finite: training has diverged. Remedy: go on from "
-                    f"{training_folder.newest(settings.place)[1]} with --resume and a lower --lr"
+                    f"{training_folder.newest(settings.place)[1]} with ",
+                    Argument("resume"),
+                    " and a lower ",
+                    Argument("lr"),
                 )
             if signals:
                 self._save()
-                logger.info(f"stopped by a signal after step {now.step}; --resume goes on")
+                logger.info(Message(f"stopped by a signal after step {now.step}; ", Argument("resume"), " goes on"))
                 return signals[0]
             if time.monotonic() - shown > _SECONDS:
                 shown = time.monotonic()
@@ -240,4 +247,4 @@ def train(settings: Settings) -> int | None:
     try:
         return Trainer(settings).run()
     except tf.errors.ResourceExhaustedError as error:
-        raise UserError("memory is exhausted. Remedy: a smaller --batch_size") from error
+        raise UserError("memory is exhausted. Remedy: a smaller ", Argument("batch_size")) from error

@@ -1,1 +1,1 @@
-"""The fine_tune_num experiment: many settings over a folder of photos, in one pass."""
+"""The fine_tune_num experiment: many configurations over a folder of photos, in one pass."""

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metaf2n_tf.experiment.settings import Sweep
 from metaf2n_tf.experiment.summary import Curve
+from metaf2n_tf.experiment.sweep import Sweep
 from metaf2n_tf.metrics.measure import METRICS
 
 _COLUMNS = 3
@@ -54,14 +54,14 @@ def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str],
 
 
 def draw(sweep: Sweep, curves: dict[str, list[Curve]]) -> bytes:
-    """A PNG with a panel a metric and a line a setting, of `summary.curves`.
+    """A PNG with a panel a metric and a line a configuration, of `summary.curves`.
 
     Bands are the standard deviation over photos (left out where there are many), bars the lowest and the highest of
     the seeds.
     """
     columns = min(_COLUMNS, len(curves))
     lines, width = -(-len(curves) // columns), _PANEL[0] * columns
-    names = [sweep.label(curve.setting) for curve in next(iter(curves.values()))]
+    names = [sweep.label(curve.configuration) for curve in next(iter(curves.values()))]
     names_a_row = max(1, int(width / (0.6 + _LETTER * max(map(len, names)))))
     height = _PANEL[1] * lines + 0.4 + _LEGEND_ROW * -(-len(names) // names_a_row)
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")

@@ -1,4 +1,4 @@
-"""`measurements.jsonl`: one line a photo, setting and number of steps, from which an experiment goes on."""
+"""`measurements.jsonl`: one line a photo, configuration and number of steps, from which an experiment goes on."""
 
 import json
 from dataclasses import asdict, astuple
@@ -6,12 +6,13 @@ from pathlib import Path
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
-from metaf2n_tf.errors import UserError
-from metaf2n_tf.experiment.settings import Setting
+from metaf2n_tf.errors import Argument, UserError, one_line
+from metaf2n_tf.experiment.sweep import Configuration
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import LEARNED
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
+_NAMED = 10  # of what is different
 _RECORD = {
     "photo": str,
     "task_lr": (float, LEARNED),
@@ -33,16 +34,16 @@ _RECORD = {
     "failed": {str: str},
 }
 
-Key = tuple[str, Setting, Steps]  # photo, setting, steps
+Key = tuple[str, Configuration, Steps]  # photo, configuration, steps
 
 
 def _order(key: Key) -> tuple:
-    photo, setting, steps = key
-    return photo, isinstance(setting.task_lr, str), astuple(setting), isinstance(steps, str), steps
+    photo, configuration, steps = key
+    return photo, isinstance(configuration.task_lr, str), astuple(configuration), isinstance(steps, str), steps
 
 
 class Records:
-    """What has been measured so far: `{(photo, setting, steps): record}`, whole on disk after every `save`."""
+    """What has been measured so far: `{(photo, configuration, steps): record}`, whole on disk after every `save`."""
 
     def __init__(self, folder: Path):
         """Read what an earlier run left; lines that are no records do not count."""
@@ -50,14 +51,15 @@ class Records:
         self._records: dict[Key, dict] = {}
         if self._path.is_file():
             for record in strict_json.fitting_lines(self._path, _RECORD):
-                setting = Setting(**{name: record[name] for name in Setting.__dataclass_fields__ if name in record})
-                self._records[record["photo"], setting, record["steps"]] = record
+                named = {name: record[name] for name in Configuration.__dataclass_fields__ if name in record}
+                configuration = Configuration(**named)
+                self._records[record["photo"], configuration, record["steps"]] = record
 
-    def get(self, photo: str, setting: Setting, steps: Steps) -> dict | None:
+    def get(self, photo: str, configuration: Configuration, steps: Steps) -> dict | None:
         """One record, or None."""
-        return self._records.get((photo, setting, steps))
+        return self._records.get((photo, configuration, steps))
 
-    def put(self, photo: str, setting: Setting, steps: Steps, values: dict) -> None:
+    def put(self, photo: str, configuration: Configuration, steps: Steps, values: dict) -> None:
         """Add or replace one.
 
         Args:
@@ -65,11 +67,11 @@ class Records:
             patches, adapted, steps_used, losses, held_out_losses, mean_weight, metrics (`{name: value}`) and failed
             (`{name: reason}`).
         """
-        record = {"photo": photo, **asdict(setting), "steps": steps, **values}
-        self._records[photo, setting, steps] = plain(record)
+        record = {"photo": photo, **asdict(configuration), "steps": steps, **values}
+        self._records[photo, configuration, steps] = plain(record)
 
     def save(self) -> None:
-        """Write all of them, in the order of photos, settings and steps."""
+        """Write all of them, in the order of photos, configurations and steps."""
         lines = [json.dumps(self._records[key], allow_nan=False) + "\n" for key in sorted(self._records, key=_order)]
         files.write_bytes(self._path, "".join(lines).encode())
 
@@ -84,15 +86,22 @@ def check_made_with(folder: Path, made_with: dict) -> None:
     made_with = plain(made_with)
     if path.is_file() and (folder / MEASUREMENTS).is_file():
         try:
-            earlier = strict_json.loads(path.read_bytes(), {str: object})
+            earlier = strict_json.read(path, {str: object})
         except (OSError, ValueError):
-            raise UserError(f"{path}: not readable. Remedy: --overwrite, or another --output_dir") from None
+            raise UserError(
+                f"{path}: not readable. Remedy: ", Argument("overwrite"), ", or another ", Argument("output_dir")
+            ) from None
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]
         if different:
-            changes = ", ".join(f"{name} {earlier.get(name)} (now {made_with.get(name)})" for name in different)
+            changes = ", ".join(
+                one_line(f"{name} {earlier.get(name)} (now {made_with.get(name)})") for name in different[:_NAMED]
+            )
             raise UserError(
-                f"--output_dir {folder}: its measurements were made with {changes}. Remedy: another --output_dir, or "
-                "--overwrite"
+                Argument("output_dir", folder),
+                f": its measurements were made with {changes}. Remedy: another ",
+                Argument("output_dir"),
+                ", or ",
+                Argument("overwrite"),
             )
     files.write_bytes(path, (json.dumps(made_with, indent=1) + "\n").encode())

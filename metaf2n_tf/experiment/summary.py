@@ -1,4 +1,4 @@
-"""What an experiment shows: means over photos and seeds, the change from the unadapted network, the best setting."""
+"""What an experiment shows: means over photos and seeds, the change from the unadapted network, what is best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metaf2n_tf.experiment.records import Records
-from metaf2n_tf.experiment.settings import Setting, Sweep
+from metaf2n_tf.experiment.sweep import Configuration, Sweep
 from metaf2n_tf.metrics.measure import METRICS
 from metaf2n_tf.metrics.table import summarize
 
@@ -20,12 +20,12 @@ def _difference(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric of one setting against the number of steps.
+    """A metric of one configuration against the number of steps.
 
-    setting: with the first of the seeds; values: float64 (photos, seeds, steps).
+    configuration: with the first of the seeds; values: float64 (photos, seeds, steps).
     """
 
-    setting: Setting
+    configuration: Configuration
     values: np.ndarray
 
     @property
@@ -46,31 +46,33 @@ class Curve:
 
 
 def curves(photos: Sequence[str], sweep: Sweep, records: Records) -> dict[str, list[Curve]]:
-    """`{metric: a curve a setting}`, of the photos that have the metric everywhere; others are left out."""
+    """`{metric: a curve a configuration}`, of the photos that have the metric everywhere; others are left out."""
     found = {}
     for metric in METRICS:
         table = []
         for photo in photos:
-            rows = [[records.get(photo, s, n)["metrics"].get(metric) for n in sweep.steps] for s in sweep.settings]
+            rows = [
+                [records.get(photo, s, n)["metrics"].get(metric) for n in sweep.steps] for s in sweep.configurations
+            ]
             if all(value is not None for row in rows for value in row):
                 table.append([[float(value) for value in row] for row in rows])
         if table:
             values = np.array(table).reshape(len(table), -1, len(sweep.seeds), len(sweep.steps))
-            first_seeds = sweep.settings[:: len(sweep.seeds)]
-            found[metric] = [Curve(setting, values[:, index]) for index, setting in enumerate(first_seeds)]
+            first_seeds = sweep.configurations[:: len(sweep.seeds)]
+            found[metric] = [Curve(configuration, values[:, index]) for index, configuration in enumerate(first_seeds)]
     return found
 
 
 def rows(sweep: Sweep, found: dict[str, list[Curve]]) -> list[dict]:
-    """A dict a setting and number of steps: its values, and for each metric mean, error and change from unadapted."""
+    """A dict a configuration and number of steps: these, and for each metric mean, error and change from unadapted."""
     result = []
-    for index, setting in enumerate(sweep.settings[:: len(sweep.seeds)]):
+    for index, configuration in enumerate(sweep.configurations[:: len(sweep.seeds)]):
         for column, steps in enumerate(sweep.steps):
             row = {
-                "task_lr": setting.task_lr,
-                "patch_size": setting.patch_size,
-                "patch_num_per_img": setting.patch_num_per_img,
-                "strength": setting.strength,
+                "task_lr": configuration.task_lr,
+                "patch_size": configuration.patch_size,
+                "patch_num_per_img": configuration.patch_num_per_img,
+                "strength": configuration.strength,
                 "steps": steps,
                 "metrics": {},
             }
@@ -89,7 +91,7 @@ def rows(sweep: Sweep, found: dict[str, list[Curve]]) -> list[dict]:
 
 
 def best(summary: list[dict]) -> dict[str, dict]:
-    """`{metric: its best row}`; of equal ones the first, so the one with the fewest steps of the first setting."""
+    """`{metric: its best row}`; of equal ones the first, so that with the fewest steps of the first configuration."""
     result = {}
     for metric in summary[0]["metrics"]:
         sign = -1 if METRICS[metric].better == "higher" else 1
@@ -104,12 +106,13 @@ def _rank(values: dict) -> float:
 
 def row_label(row: dict, sweep: Sweep) -> str:
     """What a row of `rows` is called."""
-    setting = Setting(row["task_lr"], row["patch_size"], row["patch_num_per_img"], sweep.seeds[0], row["strength"])
-    return sweep.label_after(setting, row["steps"])
+    patches = row["patch_size"], row["patch_num_per_img"]
+    configuration = Configuration(row["task_lr"], *patches, sweep.seeds[0], row["strength"])
+    return sweep.label_after(configuration, row["steps"])
 
 
 def sentence(metric: str, row: dict, sweep: Sweep) -> str:
-    """The best setting in words, with what it gains and how sure that is."""
+    """The best configuration in words, with what it gains and how sure that is."""
     values, digits = row["metrics"][metric], METRICS[metric].digits
     photos = "1 photo" if values["count"] == 1 else f"{values['count']} photos"
     what = f"best {metric}: {'identical' if values['mean'] is None else format(values['mean'], f'.{digits}f')}"

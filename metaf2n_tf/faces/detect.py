@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.choose import Choice
 from metaf2n_tf.networks import retinaface
 from metaf2n_tf.weights.face_networks import load_retinaface
 
@@ -39,10 +38,23 @@ class Face:
 
 
 # float32 (H, W, 3) RGB levels and the lowest score of interest in; faces in the order of their index out.
-Detector = Callable[[np.ndarray, float], list[Face]]
+Detect = Callable[[np.ndarray, float], list[Face]]
 
 
-def _retinaface_r50(weights: Path) -> Detector:
+@dataclass(frozen=True)
+class Detector:
+    """A row of the table.
+
+    build: makes it, of the path of its weights where it has any of its own; weights: their name in the catalogue;
+    fetched: whether they are fetched when they are not there.
+    """
+
+    build: Callable[..., Detect]
+    weights: str | None = None
+    fetched: bool = False
+
+
+def _retinaface_r50(weights: Path) -> Detect:
     """The published detector, with the published order of things: threshold, best first, suppression."""
     params = {name: tf.constant(value) for name, value in load_retinaface(weights).items()}
     forward = tf.function(retinaface.forward, autograph=False)
@@ -67,7 +79,7 @@ def _retinaface_r50(weights: Path) -> Detector:
     return detect
 
 
-def _retinaface(weights: Path) -> Detector:
+def _retinaface(weights: Path) -> Detect:
     """RetinaFace of the package retina-face (Serengil), which reads its weights where the catalogue puts them."""
     os.environ["DEEPFACE_BACKEND_ENGINE"] = "tensorflow"
     if getattr(tf.keras, "__version__", "2").startswith("3"):
@@ -96,7 +108,7 @@ def _retinaface(weights: Path) -> Detector:
     return detect
 
 
-def _mtcnn() -> Detector:
+def _mtcnn() -> Detect:
     """MTCNN (Zhang et al., 2016); the package carries its weights."""
     from mtcnn import MTCNN
 
@@ -121,25 +133,25 @@ def _mtcnn() -> Detector:
 
 
 DETECTORS = {
-    "retinaface_r50": Choice(_retinaface_r50, "retinaface-r50"),
-    "retinaface": Choice(_retinaface, "retinaface", fetched=True),
-    "mtcnn": Choice(_mtcnn),
+    "retinaface_r50": Detector(_retinaface_r50, "retinaface-r50"),
+    "retinaface": Detector(_retinaface, "retinaface", fetched=True),
+    "mtcnn": Detector(_mtcnn),
 }
 PREFERRED = ("retinaface_r50", "retinaface", "mtcnn")
 
 
-def detect_faces(detector: Detector, rgb: np.ndarray, confidence: float = CONFIDENCE) -> list[Face]:
+def detect_faces(detect: Detect, rgb: np.ndarray, confidence: float = CONFIDENCE) -> list[Face]:
     """Find the faces of a photo.
 
     Args:
-      detector: one that `DETECTORS` built.
-      rgb: uint8 (H, W, 3).
+      detect: one that `DETECTORS` built.
+      rgb: levels (H, W, 3), uint8 or float32.
       confidence: lowest score; fainter detections are left out but use up their index, as published.
 
     Returns:
       Faces in the detector's order, in the photo's own pixels.
     """
-    rgb = np.float32(rgb)
+    rgb = np.asarray(rgb, np.float32)
     longest = max(rgb.shape[:2])
     scale = np.float32(1.0)
     if longest > _LONGEST:
@@ -149,6 +161,6 @@ def detect_faces(detector: Detector, rgb: np.ndarray, confidence: float = CONFID
         scale = np.float32(_REDUCED / longest)
     return [
         Face(face.index, tuple(np.float32(face.box) / scale), face.score, face.landmarks / scale)
-        for face in detector(rgb, confidence)
+        for face in detect(rgb, confidence)
         if face.score >= confidence and np.isfinite(face.box).all() and np.isfinite(face.landmarks).all()
     ]

@@ -40,8 +40,8 @@ def from_variables(source: str, found: Mapping[str, np.ndarray]) -> TrainingStat
     weights = sr_shapes(source, found)
     mask = mask_shapes(found) if has_scope(found, masknet.SCOPE) else {}
     generator = weights | mask | rate_shapes(found, weights)
-    judge = discriminator_shapes(source, found) if has_scope(found, discriminator.SCOPE) else {}
-    trained = {"generator_adam": generator, "discriminator_adam": discriminator.trained(judge)}
+    discriminator_variables = discriminator_shapes(source, found) if has_scope(found, discriminator.SCOPE) else {}
+    trained = {"generator_adam": generator, "discriminator_adam": discriminator.trained(discriminator_variables)}
     states = {}
     for field, suffix in _ADAM_SUFFIXES.items():
         if not trained[field]:
@@ -50,7 +50,8 @@ def from_variables(source: str, found: Mapping[str, np.ndarray]) -> TrainingStat
         powers = check_variables(source, found, {f"beta{index}_power{suffix}": () for index in (1, 2)})
         moments = training_folder.moments_from_variables(source, found, trained[field])
         states[field] = AdamState(*moments, *powers.values())
-    return TrainingState(check_variables(source, found, generator), check_variables(source, found, judge), **states)
+    networks = (check_variables(source, found, shapes) for shapes in (generator, discriminator_variables))
+    return TrainingState(*networks, **states)
 
 
 def folder(checkpoint_dir: str, trial: int) -> Path:

@@ -1,6 +1,6 @@
 """One step of meta-training (paper section 3.3; MetaF2N's `train.py`): a meta-batch in, new weights out.
 
-Per task the inner loop adapts the SR network to the faces, and the outer loss judges it on the backgrounds; its
+Per task the inner loop adapts the SR network to the faces, and the outer loss measures it on the backgrounds; its
 gradient, through the inner loop, trains the SR network and MaskNet. The discriminator learns from the same outputs (the
 published code makes them again, with the generator's new weights).
 Tasks follow one another and only sums of their gradients are kept, so memory does not grow with their number.
@@ -18,10 +18,11 @@ import tensorflow as tf
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import adam, losses
 from metaf2n_tf.meta.inner_loop import Adapted, Forward, Params, adapt, predict_weight_map
-from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS, LossWeights, OuterTerms
+from metaf2n_tf.meta.losses import OuterTerms
+from metaf2n_tf.meta.method import Method
 from metaf2n_tf.meta.recompute import recompute
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, sr
+from metaf2n_tf.meta.settings import SHARPENED
+from metaf2n_tf.networks import discriminator, lpips, masknet, sr
 from metaf2n_tf.weights.load import RATE_SCOPE
 
 
@@ -131,33 +132,13 @@ def _in_bfloat16(forward: Forward) -> Forward:
 class MetaStep:
     """How meta-steps are computed.
 
-    meta_batch_size: tasks of a whole meta-batch (META_BATCH_SIZE); task_lr, task_iter: of the inner loop, whose rates
-    are those of the state where it has learned ones; meta_lr, discriminator_lr: of the two Adam optimizers; meta_lr
-    falls to meta_lr_end along a half cosine of meta_iter steps (None: it stays); lpips_windows: LPIPS is that of random
-    windows (`losses.draw_windows`), which the task's pixels draw; rate_lr: Adam's for the logarithms of
-    learned rates; loss_weights: of the outer loss; sharpened: its target is the sharpened background; inner_loop:
-    False trains plainly, on the same batches with the same losses; clip_norm: longest gradient of the generator, a
-    longer one is shortened (0: any); decay_step_weights: whether MZSR's weights of the inner steps move on with the
-    step number; first_order: no gradient through the inner gradient; recompute_blocks: keep the inputs of the SR
-    network's blocks only, less memory for more time; mixed_precision: SR network and discriminator in bfloat16;
-    xla: compile each function to one XLA program.
+    method: its numbers; lpips_params: of LPIPS; first_order: no gradient through the inner gradient; recompute_blocks:
+    keep the inputs of the SR network's blocks only, less memory for more time; mixed_precision: SR network and
+    discriminator in bfloat16; xla: compile each function to one XLA program.
     """
 
+    method: Method
     lpips_params: Params
-    meta_batch_size: int
-    task_lr: float
-    task_iter: int
-    meta_lr: float
-    discriminator_lr: float
-    meta_lr_end: float | None = None
-    meta_iter: int = 1
-    lpips_windows: bool = False
-    rate_lr: float = 1e-2
-    loss_weights: LossWeights = PUBLISHED_WEIGHTS
-    sharpened: bool = True
-    inner_loop: bool = True
-    clip_norm: float = 0.0
-    decay_step_weights: bool = True
     first_order: bool = False
     recompute_blocks: bool = False
     mixed_precision: bool = False
@@ -172,84 +153,88 @@ class MetaStep:
         return (_in_bfloat16(forward) if self.mixed_precision else forward)(params, images)
 
     @functools.cached_property
-    def _judge(self) -> Forward:
+    def _discriminate(self) -> Forward:
         return _in_bfloat16(discriminator.forward) if self.mixed_precision else discriminator.forward
 
     def _target(self, task: MetaBatch) -> tf.Tensor:
-        return task.labelb if self.sharpened else task.labelb_nousm
+        return task.labelb if self.method.outer_target == SHARPENED else task.labelb_nousm
 
-    def _outer_terms(self, judge: Params, task: MetaBatch, output: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
-        """`judge`: the discriminator's normalized weights, empty for none."""
+    def _outer_terms(self, normalized: Params, task: MetaBatch, output: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
+        """`normalized`: the discriminator's weights, empty for none."""
         target = seen = self._target(task)
         seen_output = output
-        if self.lpips_windows:
+        if self.method.lpips_windows:
             drawn_by = tf.reduce_sum(tf.cast(tf.round(task.labelb_nousm * 255.0), tf.int32))
             windows = losses.draw_windows(tf.stack([drawn_by, 0]), *task.labelb.shape[:2])
             seen, seen_output = (losses.see_windows(windows, pictures) for pictures in (target, output))
         return OuterTerms(
             l1=tf.reduce_mean(tf.abs(target - output)),
             lpips=tf.reduce_mean(lpips.distance(self.lpips_params, seen, seen_output)),
-            gan=losses.real_loss(self._judge(judge, output)) if judge else tf.zeros(()),
+            gan=losses.real_loss(self._discriminate(normalized, output)) if normalized else tf.zeros(()),
             mask=losses.mask_term(weight_map),
         )
 
     def _adapt(self, generator: Params, task: MetaBatch) -> Adapted:
-        """The weights to be judged: after each inner step, or as they are where there is no inner loop."""
+        """The weights that the outer loss sees: after each inner step, or as they are where there is no inner loop."""
         weights = in_scope(generator, sr.SCOPE)
-        if not self.inner_loop:
+        if not self.method.inner_loop:
             return Adapted([weights], [tf.zeros(())], tf.ones_like(task.labela[..., :1]))
         return adapt(
             weights,
             in_scope(generator, masknet.SCOPE),
             task.inputa,
             task.labela,
-            rates(in_scope(generator, RATE_SCOPE)) or self.task_lr,
-            self.task_iter,
+            rates(in_scope(generator, RATE_SCOPE)) or self.method.task_lr,
+            self.method.task_iter,
             self.first_order,
             self._super_resolve,
         )
 
-    def task_gradients(self, generator: Params, judge: Params, task: MetaBatch, step: tf.Tensor | int) -> Gradients:
+    def task_gradients(
+        self, generator: Params, discriminator_params: Params, task: MetaBatch, step: tf.Tensor | int
+    ) -> Gradients:
         """Losses and gradients of one task, (B, ...), not divided by anything.
 
         Args:
           generator: SR network's and MaskNet's weights, and logarithms of learned rates.
-          judge: the discriminator's, with the vectors `u`; empty for none.
+          discriminator_params: with the vectors `u`; empty for none.
           task: one task of a meta-batch.
           step: number of the meta-step, from 0.
         """
-        trained = discriminator.trained(judge)
+        trained = discriminator.trained(discriminator_params)
         with (
-            tf.GradientTape(watch_accessed_variables=False) as judge_tape,
+            tf.GradientTape(watch_accessed_variables=False) as discriminator_tape,
             tf.GradientTape(watch_accessed_variables=False) as tape,
         ):
-            judge_tape.watch(trained)
+            discriminator_tape.watch(trained)
             tape.watch(generator)
-            normalized = discriminator.normalize(judge)[0] if judge else {}
+            normalized = discriminator.normalize(discriminator_params)[0] if discriminator_params else {}
             adapted = self._adapt(generator, task)
             outputs = [self._super_resolve(params, task.inputb) for params in adapted.params]
             terms = [self._outer_terms(normalized, task, output, adapted.weight_map) for output in outputs]
-            outer = tf.stack([term.total(self.loss_weights) for term in terms])
+            outer = tf.stack([term.total(self.method.loss_weights) for term in terms])
             steps = len(outputs)
-            weighted = tf.reduce_mean(losses.step_weights(step if self.decay_step_weights else 0, steps) * outer)
-            if self.inner_loop and self.loss_weights.unadapted:
+            weighted = tf.reduce_mean(losses.step_weights(step if self.method.decay_step_weights else 0, steps) * outer)
+            if self.method.inner_loop and self.method.loss_weights.unadapted:
                 before = self._super_resolve(in_scope(generator, sr.SCOPE), task.inputb)
                 terms_before = self._outer_terms(normalized, task, before, tf.ones_like(adapted.weight_map))
-                weighted += self.loss_weights.unadapted * terms_before.total(self.loss_weights)
-            judged = [tf.zeros(())] * steps
-            if judge:
-                real = losses.real_loss(self._judge(normalized, task.labelb_nousm))
-                judged = [real + losses.fake_loss(self._judge(normalized, output)) for output in outputs]
+                weighted += self.method.loss_weights.unadapted * terms_before.total(self.method.loss_weights)
+            discriminator_losses = [tf.zeros(())] * steps
+            if discriminator_params:
+                real = losses.real_loss(self._discriminate(normalized, task.labelb_nousm))
+                discriminator_losses = [
+                    real + losses.fake_loss(self._discriminate(normalized, output)) for output in outputs
+                ]
         return Gradients(
             generator=tape.gradient(weighted, generator, unconnected_gradients=tf.UnconnectedGradients.ZERO),
-            discriminator=judge_tape.gradient(judged[-1], trained),
+            discriminator=discriminator_tape.gradient(discriminator_losses[-1], trained),
             losses=Losses(
                 inner=adapted.losses[0],
                 outer=outer,
                 l1=tf.stack([term.l1 for term in terms]),
                 lpips=tf.stack([term.lpips for term in terms]),
                 gan=tf.stack([term.gan for term in terms]),
-                discriminator=tf.stack(judged),
+                discriminator=tf.stack(discriminator_losses),
                 weighted=weighted,
                 weight_map=tf.reduce_mean(adapted.weight_map),
             ),
@@ -270,12 +255,12 @@ class MetaStep:
 
         def add(index: tf.Tensor, total: Gradients) -> tuple[tf.Tensor, Gradients]:
             one = one_task(take(tasks - 1 - index))
-            generator, judge, summed = tf.nest.map_structure(
-                lambda a, b: a + b / self.meta_batch_size, total[:3], one[:3]
+            generator, discriminator_gradient, summed = tf.nest.map_structure(
+                lambda a, b: a + b / self.method.meta_batch_size, total[:3], one[:3]
             )
             low, high = tf.unstack(total.weight_range)
             weight_range = tf.stack([tf.minimum(low, one.weight_range[0]), tf.maximum(high, one.weight_range[1])])
-            return index + 1, Gradients(generator, judge, summed, weight_range, one.pictures)
+            return index + 1, Gradients(generator, discriminator_gradient, summed, weight_range, one.pictures)
 
         return tf.while_loop(
             lambda index, _: index < tasks,
@@ -292,9 +277,9 @@ class MetaStep:
 
         def one_task(task: MetaBatch) -> tuple[tf.Tensor, ...]:
             output = self._super_resolve(weights, task.inputb)
-            weight_map = predict_weight_map(mask if self.inner_loop else None, task.inputa, task.labela)
+            weight_map = predict_weight_map(mask if self.method.inner_loop else None, task.inputa, task.labela)
             terms = self._outer_terms(normalized, task, output, weight_map)
-            return terms.total(self.loss_weights), terms.l1, terms.lpips, terms.gan, output
+            return terms.total(self.method.loss_weights), terms.l1, terms.lpips, terms.gan, output
 
         types = (tf.float32,) * len(Unadapted._fields)
         *terms, outputs = tf.map_fn(one_task, batch, parallel_iterations=1, fn_output_signature=types)
@@ -309,11 +294,12 @@ class MetaStep:
 
     def _learning_rates(self, generator: Params, step: tf.Tensor | int) -> dict[str, tf.Tensor | float]:
         """Adam's rate for each variable of the generator at this step."""
-        rate = self.meta_lr
-        if self.meta_lr_end is not None:
-            done = tf.minimum(tf.cast(step, tf.float32) / self.meta_iter, 1.0)
-            rate = self.meta_lr_end + (rate - self.meta_lr_end) * (1.0 + tf.cos(math.pi * done)) / 2.0
-        return {name: self.rate_lr if name.startswith(f"{RATE_SCOPE}/") else rate for name in generator}
+        rate = self.method.meta_lr
+        if self.method.meta_lr_decay != 1:
+            end = self.method.meta_lr_decay * rate
+            done = tf.minimum(tf.cast(step, tf.float32) / self.method.meta_iter, 1.0)
+            rate = end + (rate - end) * (1.0 + tf.cos(math.pi * done)) / 2.0
+        return {name: self.method.rate_lr if name.startswith(f"{RATE_SCOPE}/") else rate for name in generator}
 
     def apply(
         self, state: TrainingState, gradients: Gradients, step: tf.Tensor | int = 0
@@ -324,18 +310,18 @@ class MetaStep:
 
         def updated() -> TrainingState:
             gradient = gradients.generator
-            if self.clip_norm:
-                clipped, _ = tf.clip_by_global_norm(list(gradient.values()), self.clip_norm)
+            if self.method.clip_norm:
+                clipped, _ = tf.clip_by_global_norm(list(gradient.values()), self.method.clip_norm)
                 gradient = dict(zip(gradient, clipped, strict=True))
             learning_rates = self._learning_rates(gradient, step)
             generator, generator_adam = adam.update(state.generator, gradient, state.generator_adam, learning_rates)
             if not state.discriminator:
                 return state._replace(generator=generator, generator_adam=generator_adam)
             _, advanced = discriminator.normalize(state.discriminator)
-            judge, judge_adam = adam.update(
-                state.discriminator, gradients.discriminator, state.discriminator_adam, self.discriminator_lr
+            discriminator_params, discriminator_adam = adam.update(
+                state.discriminator, gradients.discriminator, state.discriminator_adam, self.method.discriminator_lr
             )
-            return TrainingState(generator, judge | advanced, generator_adam, judge_adam)
+            return TrainingState(generator, discriminator_params | advanced, generator_adam, discriminator_adam)
 
         def unchanged() -> TrainingState:
             return tf.nest.map_structure(tf.identity, state)

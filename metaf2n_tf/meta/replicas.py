@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.meta_batches import MetaBatch
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.meta.meta_step import Gradients, MetaStep, Report, TrainingState, Unadapted
 
 
@@ -53,12 +53,14 @@ class Replicas:
         self._meta_step, self._strategy = meta_step, strategy
         self.count = strategy.num_replicas_in_sync
         self.process, self.processes = _process(strategy)
-        if meta_step.meta_batch_size % self.count:
+        tasks = meta_step.method.meta_batch_size
+        if tasks % self.count:
             raise UserError(
-                f"META_BATCH_SIZE = {meta_step.meta_batch_size} cannot be shared out evenly over {self.count} devices. "
-                "Remedy: another META_BATCH_SIZE, or fewer devices with --gpu"
+                f"META_BATCH_SIZE = {tasks} cannot be shared out evenly over {self.count} devices. "
+                "Remedy: another META_BATCH_SIZE, or fewer devices with ",
+                Argument("gpu"),
             )
-        self.tasks = meta_step.meta_batch_size // self.processes
+        self.tasks = tasks // self.processes
         if self.count == 1:
             self._step, self._unadapted = meta_step.compiled, meta_step.compiled_unadapted
         else:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 
 SHARPENED, PLAIN = OUTER_TARGETS = ("sharpened", "plain")
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
@@ -40,17 +40,17 @@ def _parse(name: str, text: str, default: object) -> object:
     try:
         return _BOOLS[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
-        raise UserError(f"--set {name}={text}: expected {kind.__name__}, like {default!r}") from None
+        raise UserError(Argument("set", f"{name}={text}"), f": expected {kind.__name__}, like {default!r}") from None
 
 
 def _override(values: dict[str, object], assignments: Sequence[str]) -> None:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise UserError(f"--set {assignment}: expected NAME=VALUE")
+            raise UserError(Argument("set", assignment), ": expected NAME=VALUE")
         if name not in values:
             close = difflib.get_close_matches(name.upper(), values, 1)
-            raise UserError(f"--set {name}: no such name in config.py" + (f"; {close[0]}?" if close else ""))
+            raise UserError(Argument("set", name), ": no such name in config.py", f"; {close[0]}?" if close else "")
         values[name] = _parse(name, text, values[name])
 
 

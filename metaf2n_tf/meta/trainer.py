@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import resource
 import signal
 import time
@@ -13,23 +12,24 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.errors import DivergedError, UserError
-from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+from metaf2n_tf.errors import Argument, DivergedError, Message, Part, UserError
+from metaf2n_tf.faces.restore_batch import make_restorer
 from metaf2n_tf.meta import checkpoint
-from metaf2n_tf.meta.losses import LossWeights
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
+from metaf2n_tf.meta.method import read_method
+from metaf2n_tf.meta.progress import ProgressLog
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
-from metaf2n_tf.meta.settings import SHARPENED, Settings
-from metaf2n_tf.meta.watch import Watch
-from metaf2n_tf.metrics.lpips import load_lpips
+from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
-from metaf2n_tf.weights import training_folder
+from metaf2n_tf.weights import catalogue, training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
+from metaf2n_tf.weights.lpips import load_lpips
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Options:
-    """The command line of a run.
+class TrainingRun:
+    """Which run of the settings, and how it is computed.
 
     trial: its number, which names checkpoints and logs; step: of the newest checkpoint; resume: from the newest one,
     whichever it is; first_order, recompute, mixed_precision: see `MetaStep`; dry_run: two steps, and keep nothing;
@@ -55,9 +55,19 @@ class Options:
     xla: bool = False
 
 
-def _need(name: str, path: str, remedy: str) -> None:
-    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
-        raise UserError(f"{name} = {path}: no such file. Remedy: {remedy}")
+def _need(name: str, path: str, *remedy: Part) -> None:
+    try:
+        found = catalogue.find(path)
+    except UserError as error:
+        raise UserError(f"{name} = ", error) from None
+    if not places.exists(found):
+        raise UserError(f"{name} = {path}: no such file. Remedy: ", *remedy)
+
+
+def _as_in_config(argument: Argument) -> str:
+    """An argument of the restorers under its name in `config.py`."""
+    name = argument.name.upper()
+    return name if argument.value is None else f"{name} = {argument.value}"
 
 
 def _restorer(settings: Settings, side: int) -> BatchRestorer:
@@ -66,10 +76,10 @@ def _restorer(settings: Settings, side: int) -> BatchRestorer:
 
     try:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
-        return make_restorer(settings.RESTORER, side, Needs(sr_params, exemplars))
+        return make_restorer(settings.RESTORER, side, sr=sr_params, exemplar_dir=exemplars)
     except UserError as error:
-        reason = str(error).replace("--restorer ", "RESTORER = ", 1).replace("--exemplar_dir", "EXEMPLAR_DIR")
-        raise UserError(f"{reason}; or --set RESTORER=self_ensemble") from None
+        reason = error.message.spelled(_as_in_config)
+        raise UserError(reason, "; or ", Argument("set", "RESTORER=self_ensemble")) from None
 
 
 def context_branch(weights: Weights, seed: int) -> dict[str, np.ndarray]:
@@ -91,8 +101,8 @@ def untrained_state(settings: Settings) -> TrainingState:
       UserError: weights are missing or damaged.
     """
     fetch = "python scripts/download_weights.py"
-    instead = "--set SR_WEIGHTS=weights/realesrgan-x4plus.npz"
-    _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and {instead}")
+    instead = Argument("set", "SR_WEIGHTS=weights/realesrgan-x4plus.npz")
+    _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and ", instead)
     weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
     logger.info(f"SR network: {weights}")
     network = weights.sr | (context_branch(weights, settings.SEED) if settings.CONTEXT_BRANCH else {})
@@ -104,19 +114,19 @@ def untrained_state(settings: Settings) -> TrainingState:
         generator |= initial_rates(network, settings.TASK_LR) | weights.log_rates
     source = settings.DISCRIMINATOR_WEIGHTS
     if not settings.GAN_WEIGHT:
-        judge = {}
+        discriminator_params = {}
     elif source == RANDOM:
-        judge = discriminator.initial_params(settings.SEED)
+        discriminator_params = discriminator.initial_params(settings.SEED)
     else:
-        instead = f"--set DISCRIMINATOR_WEIGHTS={RANDOM}, or GAN_WEIGHT=0"
-        _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or {instead}")
-        judge = load_discriminator(source)
-    return initial_state(generator, judge)
+        instead = Argument("set", f"DISCRIMINATOR_WEIGHTS={RANDOM}"), ", or GAN_WEIGHT=0"
+        _need("DISCRIMINATOR_WEIGHTS", source, f"{fetch} realesrgan-x4plus-netd, or ", *instead)
+        discriminator_params = load_discriminator(source)
+    return initial_state(generator, discriminator_params)
 
 
 def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> None:
     """Raise a UserError where a checkpoint lacks what the settings train, or has what they would leave behind."""
-    another = f"another --trial with --set SR_WEIGHTS={prefix}"
+    another = Message("another ", Argument("trial"), " with ", Argument("set", f"SR_WEIGHTS={prefix}"))
     for name, wanted, scope, what in (
         ("INNER_LOOP", settings.INNER_LOOP, masknet.SCOPE, "no MaskNet"),
         ("LEARN_TASK_LR", settings.INNER_LOOP and settings.LEARN_TASK_LR, RATE_SCOPE, "no learned rates"),
@@ -125,30 +135,36 @@ def _check_restored(settings: Settings, prefix: Path, state: TrainingState) -> N
     ):
         if wanted and not in_scope({**state.generator, **state.discriminator}, scope):
             raise UserError(
-                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or {another}"
+                f"{name} = {getattr(settings, name)}: {prefix} has {what}. Remedy: {name} as it was, or ", another
             )
     if not settings.INNER_LOOP and in_scope(state.generator, masknet.SCOPE):
         raise UserError(
-            f"INNER_LOOP = False: {prefix} is of a meta-training. Remedy: INNER_LOOP as it was, or {another}"
+            f"INNER_LOOP = False: {prefix} is of a meta-training. Remedy: INNER_LOOP as it was, or ", another
         )
 
 
-def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bool]:
+def _start(settings: Settings, run: TrainingRun) -> tuple[int, TrainingState, bool]:
     """Number of steps done, the state after them, and whether that is a checkpoint's."""
-    place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+    place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
     found = training_folder.newest(place)
-    if options.resume and options.step:
-        raise UserError("--resume finds the newest checkpoint by itself: leave --step out")
-    if found is None and options.step:
-        raise UserError(f"--step {options.step}: there is no checkpoint in {place}. Remedy: --step 0")
+    if run.resume and run.step:
+        raise UserError(Argument("resume"), " finds the newest checkpoint by itself: leave ", Argument("step"), " out")
+    if found is None and run.step:
+        remedy = Argument("step", 0)
+        raise UserError(Argument("step", run.step), f": there is no checkpoint in {place}. Remedy: ", remedy)
     if found is None:
         logger.info(f"no checkpoint in {place}: training starts at step 0")
         return 0, untrained_state(settings), False
     step, prefix = found
-    if not options.resume and step != options.step:
+    if not run.resume and step != run.step:
         raise UserError(
-            f"--step {options.step}: the newest checkpoint in {place} is of step {step}. Remedy: --step {step} or "
-            "--resume to go on from it, or another --trial"
+            Argument("step", run.step),
+            f": the newest checkpoint in {place} is of step {step}. Remedy: ",
+            Argument("step", step),
+            " or ",
+            Argument("resume"),
+            " to go on from it, or another ",
+            Argument("trial"),
         )
     logger.info(f"going on from {prefix}")
     state = checkpoint.restore(prefix)
@@ -159,22 +175,23 @@ def _start(settings: Settings, options: Options) -> tuple[int, TrainingState, bo
 class Trainer:
     """A training run: data, replicas and checkpoints of one trial."""
 
-    def __init__(self, settings: Settings, options: Options):
+    def __init__(self, settings: Settings, run: TrainingRun):
         """Find and load all that the run needs.
 
         Raises:
           UserError: something is missing, damaged or does not go together.
         """
         self._strategy = choose_strategy()  # before TensorFlow is used
-        if options.mixed_precision and not options.xla:
-            logger.warning("--mixed_precision is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly")
-        self._settings, self._options = settings, options
+        if run.mixed_precision and not run.xla:
+            slow = " is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly"
+            logger.warning(Message(Argument("mixed_precision"), slow))
+        self._settings, self._run, self._method = settings, run, read_method(settings)
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         self._restore = _restorer(settings, self._faces.side)
-        self._place = checkpoint.folder(settings.CHECKPOINT_DIR, options.trial)
+        self._place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
         _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
-        self.step, state, self._saved = _start(settings, options)
+        self.step, state, self._saved = _start(settings, run)
         self._replicas = self._make_replicas()
         if self._replicas.processes > 1 and not self._replicas.agree(self._fingerprint(state)):
             raise UserError(
@@ -191,36 +208,23 @@ class Trainer:
 
     @property
     def effective(self) -> dict[str, object]:
-        """The settings and those flags that are part of the method, which checkpoints do not hold."""
+        """The settings and, under the names of the command's flags, what else checkpoints do not hold of the method."""
         flags = ("first_order", "recompute", "mixed_precision")
-        return vars(self._settings) | {f"--{flag}": getattr(self._options, flag) for flag in flags}
+        return vars(self._settings) | {f"--{flag}": getattr(self._run, flag) for flag in flags}
 
     @property
     def _first_order(self) -> bool:
-        return self._options.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
+        return self._run.first_order or self.step < self._settings.SECOND_ORDER_GRAD_ITER
 
     def _make_replicas(self) -> Replicas:
-        settings, options, self._made_for = self._settings, self._options, self._first_order
+        self._made_for = self._first_order
         meta_step = MetaStep(
-            lpips_params=self._lpips,
-            meta_batch_size=settings.META_BATCH_SIZE,
-            task_lr=settings.TASK_LR,
-            task_iter=settings.TASK_ITER,
-            meta_lr=settings.META_LR,
-            meta_lr_end=None if settings.META_LR_DECAY == 1 else settings.META_LR_DECAY * settings.META_LR,
-            meta_iter=settings.META_ITER,
-            lpips_windows=settings.LPIPS_WINDOWS,
-            rate_lr=settings.RATE_LR,
-            loss_weights=LossWeights(*(getattr(settings, f"{name.upper()}_WEIGHT") for name in LossWeights._fields)),
-            sharpened=settings.OUTER_TARGET == SHARPENED,
-            inner_loop=settings.INNER_LOOP,
-            clip_norm=settings.CLIP_NORM,
-            discriminator_lr=settings.DISCRIMINATOR_LR,
-            decay_step_weights=settings.DECAY_STEP_WEIGHTS,
+            self._method,
+            self._lpips,
             first_order=self._made_for,
-            recompute_blocks=options.recompute,
-            mixed_precision=options.mixed_precision,
-            xla=options.xla,
+            recompute_blocks=self._run.recompute,
+            mixed_precision=self._run.mixed_precision,
+            xla=self._run.xla,
         )
         return Replicas(meta_step, self._strategy)
 
@@ -278,11 +282,11 @@ class Trainer:
                 training_folder.save_settings(self._place / "config.json", self.effective)
                 if not self._saved:
                     self._save()
-            watch = Watch(f"{settings.LOG_DIR}{self._options.trial}", settings.META_ITER) if chief else None
-            with self._batches() as batches, watch or contextlib.nullcontext(), stop_signals() as signals:
-                return self._loop(batches, watch, signals)
+            progress = ProgressLog(f"{settings.LOG_DIR}{self._run.trial}", settings.META_ITER) if chief else None
+            with self._batches() as batches, progress or contextlib.nullcontext(), stop_signals() as signals:
+                return self._loop(batches, progress, signals)
 
-    def _loop(self, batches: MetaBatches, watch: Watch | None, signals: list[int]) -> int | None:
+    def _loop(self, batches: MetaBatches, progress: ProgressLog | None, signals: list[int]) -> int | None:
         settings, skipped, in_a_row = self._settings, 0, 0
         while self.step < settings.META_ITER:
             if self._made_for != self._first_order:  # SECOND_ORDER_GRAD_ITER is reached
@@ -302,15 +306,15 @@ class Trainer:
                     f"MAX_SKIPPED = {in_a_row} steps in a row were not finite: training has diverged. "
                     f"Remedy: go on from {newest[1] if newest else 'the start'} with a lower META_LR or TASK_LR"
                 )
-            if watch:
-                watch.start_clock(self.step)
-            if watched and watch:
-                watch.show(self.step, batch, report, before, skipped)
+            if progress:
+                progress.start_clock(self.step)
+            if watched and progress:
+                progress.show(self.step, batch, report, before, skipped)
             stopping = self._replicas.anywhere(bool(signals))
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:
                 self._save()
             if stopping:
-                logger.info(f"stopped by a signal after step {self.step}; --resume goes on")
+                logger.info(Message(f"stopped by a signal after step {self.step}; ", Argument("resume"), " goes on"))
                 return signals[0] if signals else signal.SIGTERM
         logger.info(f"done: {self.step} steps")
         return None
@@ -329,7 +333,7 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def train(settings: Settings, options: Options) -> int | None:
+def train(settings: Settings, run: TrainingRun) -> int | None:
     """Meta-train, or try what that takes; see `Trainer.run`.
 
     Raises:
@@ -337,18 +341,24 @@ def train(settings: Settings, options: Options) -> int | None:
         process, is at an end.
     """
     try:
-        trainer = Trainer(settings, options)
-        logger.info("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
-        if options.dry_run:
+        trainer = Trainer(settings, run)
+        for line in ("settings:", *(f"{name} = {value!r}" for name, value in trainer.effective.items())):
+            logger.info(line)
+        if run.dry_run:
             trainer.dry_run()
             return None
         return trainer.run()
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
-            "memory is exhausted. Remedy: --recompute, --mixed_precision, --first_order, a smaller TASK_BATCH_SIZE, "
-            "HEIGHT1 or HEIGHT"
+            "memory is exhausted. Remedy: ",
+            Argument("recompute"),
+            ", ",
+            Argument("mixed_precision"),
+            ", ",
+            Argument("first_order"),
+            ", a smaller TASK_BATCH_SIZE, HEIGHT1 or HEIGHT",
         ) from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         raise UserError(
-            "another process of this training is gone. Remedy: start all of them again with --resume"
+            "another process of this training is gone. Remedy: start all of them again with ", Argument("resume")
         ) from error

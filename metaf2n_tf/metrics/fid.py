@@ -20,7 +20,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.errors import Argument, Message, UserError, one_line
 from metaf2n_tf.networks import inception
 from metaf2n_tf.weights import npz
 from metaf2n_tf.wording import counted
@@ -143,7 +143,7 @@ def _read_all(paths: Iterable[Path]) -> Iterator[np.ndarray]:
         try:
             yield images.read_rgb8(path)
         except UserError as error:
-            logger.warning(f"left out: {error}")
+            logger.warning(Message("left out: ", error))
 
 
 def picture_statistics(
@@ -172,7 +172,7 @@ def picture_statistics(
 def check_reference(source: Path) -> None:
     """Raise a UserError for what is neither a folder nor a `.npz` file; see `reference_statistics`."""
     if not source.is_dir() and not (source.suffix == ".npz" and source.is_file()):
-        raise UserError(f"--fid_ref_dir {source}: no such folder, nor a .npz file of pytorch-fid")
+        raise UserError(Argument("fid_ref_dir", source), ": no such folder, nor a .npz file of pytorch-fid")
 
 
 def _list_pictures(folder: Path) -> list[Path]:
@@ -181,7 +181,8 @@ def _list_pictures(folder: Path) -> list[Path]:
     suffixes = {f".{extension}" for extension in images.PICTURES}
     found = sorted(file for file in map(Path, listing.walk(str(folder), False)) if file.suffix.lower() in suffixes)
     if len(found) < 2:
-        raise UserError(f"--fid_ref_dir {folder}: FID needs at least 2 pictures, and here are {len(found)}")
+        few = f": FID needs at least 2 pictures, and here are {len(found)}"
+        raise UserError(Argument("fid_ref_dir", folder), few)
     return found
 
 
@@ -199,15 +200,16 @@ def _read_moments(path: Path) -> tuple[Moments, str | None]:
     """What a `.npz` file of ours or of pytorch-fid holds, and our fingerprint if it is one of ours."""
     arrays = npz.read_arrays(path)
     try:
-        mean, covariance = (np.asarray(arrays[name], np.float64) for name in ("mu", "sigma"))
+        found, width = [arrays[name] for name in ("mu", "sigma")], inception.FEATURES
+        shapes = [value.shape for value in found]
+        if shapes != [(width,), (width, width)]:
+            wanted = f"({width},) and ({width}, {width})"
+            raise UserError(f"{path}: mu and sigma have the shapes {shapes[0]} and {shapes[1]}, expected {wanted}")
+        mean, covariance = (np.asarray(value, np.float64) for value in found)
         count = int(arrays["count"]) if "count" in arrays else None
         key = str(arrays["key"]) if "key" in arrays else None
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: not a .npz file with mu and sigma. Remedy: make it anew") from error
-    width = inception.FEATURES
-    if mean.shape != (width,) or covariance.shape != (width, width):
-        shapes = f"{mean.shape} and {covariance.shape}, expected ({width},) and ({width}, {width})"
-        raise UserError(f"{path}: mu and sigma have the shapes {shapes}")
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
         raise UserError(f"{path}: mu and sigma hold values that are not finite")
     return Moments(mean, covariance, count), key
@@ -219,7 +221,7 @@ def _read_cache(path: Path, key: str) -> Moments | None:
     try:
         moments, found = _read_moments(path)
     except UserError as error:
-        logger.info(f"{error}; computed anew")
+        logger.info(Message(error, "; computed anew"))
         return None
     if found != key:
         logger.info(f"{path}: of other pictures or weights; computed anew")
@@ -233,7 +235,7 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
-        logger.warning(f"{error}; so the next run computes these statistics again")
+        logger.warning(Message(error, "; so the next run computes these statistics again"))
 
 
 def left_out(folder: Path, moments: Moments) -> int:
@@ -260,7 +262,9 @@ def reference_statistics(
         moments, key = _read_moments(folder)
         if key is not None and not key.startswith(f"{resize} "):
             raise UserError(
-                f"{folder}: made with --fid_resize {one_line(key.partition(' ')[0])}. Remedy: the same, or its folder"
+                f"{folder}: made with ",
+                Argument("fid_resize", one_line(key.partition(" ")[0])),
+                ". Remedy: the same, or its folder",
             )
         return moments
     pictures = _list_pictures(folder)

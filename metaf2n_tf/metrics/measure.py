@@ -8,11 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
-from metaf2n_tf.errors import UserError
-from metaf2n_tf.metrics import lpips, niqe
+from metaf2n_tf.errors import Message, UserError
+from metaf2n_tf.metrics import niqe
+from metaf2n_tf.metrics.lpips import check_shapes
 from metaf2n_tf.metrics.psnr import psnr_y, psnr_y_published
 from metaf2n_tf.metrics.ssim import ssim_y
-from metaf2n_tf.networks import alexnet
+from metaf2n_tf.networks import alexnet, lpips
+from metaf2n_tf.weights.lpips import WEIGHTS, load_lpips
 
 NO_GT = "no ground truth"
 
@@ -44,15 +46,15 @@ class Measured:
     """A picture's values, `{metric: value}`, and for each metric that is not among them the reason."""
 
     values: dict[str, float]
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Message] = field(default_factory=dict)
 
 
 def _lpips_function() -> Callable[[np.ndarray, np.ndarray], float]:
-    params = {name: tf.constant(value) for name, value in lpips.load_lpips(lpips.WEIGHTS).items()}
+    params = {name: tf.constant(value) for name, value in load_lpips(WEIGHTS).items()}
     one_at_a_time = threading.Lock()  # it uses all cores, and 4 GB for a picture of 4096x4096
 
     def measure(result: np.ndarray, gt: np.ndarray) -> float:
-        lpips.check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
+        check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
         pictures = (np.float32(x[None]) / np.float32(255) for x in (result, gt))
         with one_at_a_time:
             return float(lpips.distance(params, *pictures, pool=alexnet.max_pool)[0])
@@ -79,7 +81,7 @@ class Measurer:
           niqe_convention: whose NIQE, one of `niqe.CONVENTIONS`.
         """
         self._functions: dict[str, Callable[[np.ndarray, np.ndarray | None], float]] = {}
-        self.not_computed: dict[str, str] = {}
+        self.not_computed: dict[str, Message] = {}
         builders = {f"niqe_{niqe_convention}": lambda: _niqe_function(niqe_convention)}
         if with_gt:
             self._functions = {"psnr_y": psnr_y, "psnr_y_published": psnr_y_published, "ssim_y": ssim_y}
@@ -88,14 +90,14 @@ class Measurer:
             try:
                 self._functions[name] = build()
             except UserError as error:
-                self.not_computed[name] = str(error)
+                self.not_computed[name] = error.message
 
     @property
     def names(self) -> list[str]:
         """The metrics that are computed."""
         return list(self._functions)
 
-    def __call__(self, result: np.ndarray, gt: np.ndarray | None = None, no_gt: str = NO_GT) -> Measured:
+    def __call__(self, result: np.ndarray, gt: np.ndarray | None = None, no_gt: str | Message = NO_GT) -> Measured:
         """Measure a picture.
 
         Args:
@@ -106,10 +108,10 @@ class Measurer:
         values, failed = {}, {}
         for name, function in self._functions.items():
             if gt is None and METRICS[name].needs_gt:
-                failed[name] = no_gt
+                failed[name] = Message(no_gt)
                 continue
             try:
                 values[name] = function(result, gt)
             except (ValueError, *PICTURE_ERRORS) as error:
-                failed[name] = str(reason_of(error))
+                failed[name] = reason_of(error)
         return Measured(values, failed)

@@ -39,8 +39,8 @@ def load_niqe(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other arrays.
     """
-    check_downloaded(path, "niqe")
-    params = npz.read_npz(Path(path), np.float64)
+    path = check_downloaded(path, "niqe")
+    params = npz.read_npz(path, np.float64)
     check_variables(str(path), params, _SHAPES)
     return {name: params[name] for name in _SHAPES}
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.report import parts as photo_parts
 from metaf2n_tf.report import pictures
+from metaf2n_tf.report.photo import decode_photo, dump
 
 _ROOM = Path(__file__).parent
 
@@ -94,7 +94,7 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
     Args:
       path: of the HTML file, which is replaced once the new one is whole.
       overview: of the whole run.
-      parts: files that `parts.encode` gave, in the order of the page. Damaged ones are left out and named there.
+      parts: files that `encode_photo` gave, in the order of the page. Damaged ones are left out and named there.
 
     Raises:
       UserError: the page cannot be written.
@@ -121,11 +121,11 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
             stream.write(before)
             for part_path in parts:
                 try:
-                    part = photo_parts.decode(part_path.read_bytes())
+                    part = decode_photo(files.read_whole(part_path, strict_json.LONGEST))
                 except (OSError, ValueError):
                     damaged.append(part_path.name)
                     continue
-                stream.write(_script(f"photo-{len(photos)}", photo_parts.dump(part)))
+                stream.write(_script(f"photo-{len(photos)}", dump(part)))
                 photos.append(_in_index(part))
             index = {
                 "photos": photos,
@@ -135,7 +135,7 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
                 "tables": [vars(table) for table in overview.tables],
                 "heat": pictures.heat_colours(),
             }
-            stream.write(_script("index", photo_parts.dump(index)))
+            stream.write(_script("index", dump(index)))
             stream.write(after)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None

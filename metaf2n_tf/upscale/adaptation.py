@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import sr
 from metaf2n_tf.upscale.steps import Steps, is_auto, most_steps, step_label
@@ -25,12 +26,22 @@ Patches = tuple[np.ndarray, np.ndarray]  # float32 (N, p, p, 3) LQ and (N, 4p, 4
 class Adaptation:
     """One photo's inner loop, step by step.
 
-    losses: before each step so far, and after the last (`trajectory` fills it in); held_out_losses: the same of patches
-    that no step sees, empty where there are none; mean_weight: the mean of W, None without patches; patches: how many
-    the steps are made on.
+    losses: of the last `trajectory`, which fills it in, before each step so far, and after the last; held_out_losses:
+    the same of patches that no step sees, empty where there are none; mean_weight: the mean of W, None without patches;
+    patches: how many the steps are made on.
     """
 
-    def __init__(self, adapter: "Adapter", patches: Patches, held_out: Patches | None, task_lr: inner_loop.Rates):
+    def __init__(
+        self, adapter: "Adapter", patches: Patches, task_lr: inner_loop.Rates, held_out: Patches | None = None
+    ):
+        """Start a photo from the loaded weights.
+
+        Args:
+          adapter: of these weights.
+          patches: that the steps are made on, LQ and HQ.
+          task_lr: learning rate, or one for each variable.
+          held_out: other patches, which no step sees.
+        """
         self._adapter, self._task_lr = adapter, task_lr
         self.patches = len(patches[0])
         self._chunks = adapter.chunks(*patches)
@@ -66,9 +77,12 @@ class Adaptation:
     def trajectory(self, step_counts: Sequence[int]) -> Iterator[tuple[int, sr.Params]]:
         """Yield (steps, weights after that many) in rising order; `losses` then ends with the loss after these steps.
 
+        Each call starts anew from the loaded weights, and so do the losses.
+
         The loaded weights themselves (`Adapter.params`) where there are no patches, and for every number of steps that
         `diverged`. The loop ends with the first loss that is not finite.
         """
+        self.losses, self.held_out_losses = [], []
         start, last = self._adapter.params, max(step_counts)
         params = start
         for steps in range(last + 1):
@@ -115,7 +129,7 @@ class Adaptation:
             return params
         return {name: value + strength * (params[name] - value) for name, value in start.items()}
 
-    def remarks(self, used: Mapping[Steps, int]) -> list[str]:
+    def remarks(self, used: Mapping[Steps, int]) -> list[Message]:
         """What a user must know of these results, `{asked: number of steps that is used}`, in sentences."""
         if not self.patches:
             return []
@@ -123,25 +137,29 @@ class Adaptation:
         for auto in filter(is_auto, used):
             most, steps = most_steps([auto]), used[auto]
             if not held_out:
-                remarks.append("a single patch leaves none to judge the steps by, so auto makes none")
+                remarks.append(Message("a single patch leaves none to judge the steps by, so auto makes none"))
             elif steps:
                 change = f"{held_out[0]:.5f} -> {held_out[steps]:.5f}"
-                remarks.append(f"auto takes {step_label(steps)} of at most {most}, held-out loss {change}")
+                remarks.append(Message(f"auto takes {step_label(steps)} of at most {most}, held-out loss {change}"))
             else:
-                remarks.append(f"none of 1 to {most} steps lowers the held-out loss, so auto takes none")
+                remarks.append(Message(f"none of 1 to {most} steps lowers the held-out loss, so auto takes none"))
         numbers = [steps for steps in used if not is_auto(steps)]
         if diverged := [steps for steps in numbers if self.diverged(steps)]:
             losses = ", ".join(f"{self.losses[: steps + 1][-1]:.4g} after {steps}" for steps in diverged)
             remarks.append(
-                f"the loss diverged ({self.losses[0]:.4g} before, {losses}), so there the unadapted weights are used. "
-                "Remedy: a lower --task_lr"
+                Message(
+                    f"the loss diverged ({self.losses[0]:.4g} before, {losses}), so there the unadapted weights are "
+                    "used. Remedy: a lower ",
+                    Argument("task_lr"),
+                )
             )
         kept = [steps for steps in numbers if steps not in diverged]
         for steps in kept if held_out else ():
             fewer = min(range(steps + 1), key=held_out.__getitem__)
             if fewer < steps:
                 losses = f"{held_out[steps]:.5f}, above {held_out[fewer]:.5f} after {fewer}"
-                remarks.append(f"after {step_label(steps)} the held-out loss is {losses}. Remedy: --fine_tune_num auto")
+                remedy = Argument("fine_tune_num", "auto")
+                remarks.append(Message(f"after {step_label(steps)} the held-out loss is {losses}. Remedy: ", remedy))
         return remarks
 
 
@@ -172,15 +190,3 @@ class Adapter:
             part = tf.constant(lq[start : start + size]), tf.constant(hq[start : start + size])
             chunks.append((len(part[0]) / len(lq), self.weight_map(self.mask, *part), *part))
         return chunks
-
-    def adapt(
-        self, lq: np.ndarray, hq: np.ndarray, task_lr: inner_loop.Rates, held_out: Patches | None = None
-    ) -> Adaptation:
-        """Start a photo from the loaded weights.
-
-        Args:
-          lq, hq: the patches that the steps are made on, float32 (N, p, p, 3) and (N, 4p, 4p, 3).
-          task_lr: learning rate, or one for each variable.
-          held_out: other patches, which only judge.
-        """
-        return Adaptation(self, (lq, hq), held_out, task_lr)

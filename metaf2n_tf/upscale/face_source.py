@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
-from metaf2n_tf.data import files, images
-from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.restore import Setting
+from metaf2n_tf.data import files
+from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.faces import folder, restorers
+from metaf2n_tf.faces.finder import FaceFinder
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 
@@ -17,10 +17,23 @@ class FaceSource:
     SETTINGS = ("detector", "detector_weights", "restorer", "restorer_weights")
 
     def __init__(self, face_dir: Path | None, detector: str | None, restorer: str | None, model: MetaF2N):
-        """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous."""
+        """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous.
+
+        Raises:
+          UserError: as `FaceFinder`, or the restorer takes exemplars, which can only be named where a folder of faces
+            is made.
+        """
         self._face_dir, self._finder = face_dir, None
         if face_dir is None:
-            self._finder = FaceFinder(detector, restorer, Setting(sr=lambda: model.weights.sr), Selection())
+            row = restorers.RESTORERS.get((restorer or "").partition(":")[0])
+            if row and row.exemplars:
+                raise UserError(
+                    Argument("restorer", restorer),
+                    ": needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, and its "
+                    "faces as ",
+                    Argument("face_dir"),
+                )
+            self._finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
         self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
 
     def inputs(self, name: Path) -> list[int]:
@@ -37,8 +50,4 @@ class FaceSource:
         Raises:
           UserError: the folder's faces cannot be used.
         """
-        if self._finder is None:
-            return folder.read_pairs(self._face_dir, name)
-        levels = images.to_levels(rgb)
-        used, others = self._finder.find(levels)
-        return [(found.lq, found.hq) for found in self._finder.restore(levels, used, others, name)]
+        return self._finder.pairs(rgb, name) if self._finder else folder.read_pairs(self._face_dir, name)

@@ -105,7 +105,7 @@ class MetaF2N:
             patches, held_out = hold_out(*patches, rng)
         elif len(patches[0]) > 1:
             held_out = sample_patches(list(faces), patch_size, max(1, patch_num_per_img // 4), rng)
-        return self._adapter.adapt(*patches, self.task_lr if task_lr is None else task_lr, held_out)
+        return Adaptation(self._adapter, patches, self.task_lr if task_lr is None else task_lr, held_out)
 
     def upscale(self, rgb: np.ndarray, params: sr.Params | None = None, depth: int | None = 8) -> np.ndarray:
         """Super-resolve a photo x4.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import times_scale
 
@@ -12,9 +12,9 @@ PATCH_SIZE, PATCH_NUM_PER_IMG = 64, 16
 def check_patches(patch_size: int, count: int) -> None:
     """Raise a UserError for patches of an impossible size or number."""
     if patch_size < 2 * SCALE or patch_size % SCALE:
-        raise UserError(f"--patch_size {patch_size}: a multiple of {SCALE}, at least {2 * SCALE}")
+        raise UserError(Argument("patch_size", patch_size), f": a multiple of {SCALE}, at least {2 * SCALE}")
     if count < 1:
-        raise UserError(f"--patch_num_per_img {count}: at least 1")
+        raise UserError(Argument("patch_num_per_img", count), ": at least 1")
 
 
 def used_whole(pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int) -> bool:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 
 Steps = int | str  # a number of steps, or "auto:N": the best of 0 to N
 
@@ -37,7 +37,8 @@ def parse_steps(text: str) -> list[Steps]:
     numbers = [steps for steps in asked if not is_auto(steps)]
     if min(numbers, default=0) < 0 or len(set(numbers)) < len(numbers) or len(asked) > len(numbers) + 1:
         raise UserError(
-            f"--fine_tune_num {text}: expected a number, or distinct numbers like 0,1,5; or auto, or auto:N"
+            Argument("fine_tune_num", text),
+            ": expected a number, or distinct numbers like 0,1,5; or auto, or auto:N",
         )
     return asked
 
@@ -58,13 +59,15 @@ def check_task_lr(rates: Sequence[float]) -> None:
     """Raise a UserError for learning rates that cannot be."""
     for rate in rates:
         if not 0 < rate < math.inf:
-            raise UserError(f"--task_lr {rate:g}: a positive number")
+            raise UserError(Argument("task_lr", f"{rate:g}"), ": a positive number")
 
 
 def check_strength(strengths: Sequence[float]) -> None:
     """Raise a UserError for strengths that cannot be."""
     for strength in strengths:
         if not 0 <= strength <= 1:
-            raise UserError(f"--strength {strength:g}: from 0, the unadapted weights, to 1, the adapted ones")
+            raise UserError(
+                Argument("strength", f"{strength:g}"), ": from 0, the unadapted weights, to 1, the adapted ones"
+            )
     if not strengths or len({f"{strength:g}" for strength in strengths}) < len(strengths):
-        raise UserError("--strength: expected a number, or several that differ in their first 6 digits")
+        raise UserError(Argument("strength"), ": expected a number, or several that differ in their first 6 digits")

@@ -1,6 +1,7 @@
 """What lies in a folder and is read as JSON: cut off, nested without end, or with values of other types."""
 
 import json
+import logging
 
 import pytest
 
@@ -8,11 +9,11 @@ from metaf2n_tf.commands.runs import results
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.strict_json import NUMBER
 from metaf2n_tf.data.tfrecords import manifest
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.records import Records, check_made_with
-from metaf2n_tf.experiment.settings import Setting
-from metaf2n_tf.report import parts
+from metaf2n_tf.experiment.sweep import Configuration
+from metaf2n_tf.report.photo import decode_photo
 from metaf2n_tf.weights import training_folder
 
 DEEP = "[" * 100_000
@@ -84,14 +85,14 @@ def test_results_and_measurements_of_any_kind_are_left_out_or_usable(tmp_path):
     lines = list(
         changed({"photo": "1.png", "task_lr": 0.1, "patch_size": 1, "patch_num_per_img": 1, "seed": 1} | values)
     )
-    setting = Setting(0.1, 1, 1, 1)
+    configuration = Configuration(0.1, 1, 1, 1)
     records = Records(tmp_path)
-    records.put("good.png", setting, 1, values)
+    records.put("good.png", configuration, 1, values)
     records.save()
     good = (tmp_path / "measurements.jsonl").read_text()
     (tmp_path / "measurements.jsonl").write_text("\n".join(lines) + "\n" + good)
     records = Records(tmp_path)
-    assert records.get("good.png", setting, 1) == json.loads(good)
+    assert records.get("good.png", configuration, 1) == json.loads(good)
     records.save()
     for record in map(json.loads, (tmp_path / "measurements.jsonl").read_text().splitlines()):
         assert all(isinstance(float(loss), float) for loss in record["losses"])
@@ -107,7 +108,7 @@ def test_results_and_measurements_of_any_kind_are_left_out_or_usable(tmp_path):
 def test_the_description_of_a_set(tmp_path):
     shard = manifest.Shard("set-00000-of-00002.tfrecord", 1, 1, "1", {"a.png": "small"}, {})
     wanted = manifest.Manifest(
-        Cutting(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
+        Cropping(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
     )
     manifest.write(tmp_path / "set.tfrecord", wanted)
     assert manifest.read(tmp_path / "set.tfrecord") == wanted
@@ -134,15 +135,16 @@ def test_the_description_of_a_set(tmp_path):
 def test_settings_that_were_kept(tmp_path, text):
     for name in ("made_with.json", "measurements.jsonl"):
         (tmp_path / name).write_bytes(text.encode("latin1"))
-    with pytest.raises(UserError, match=r"made_with.json: not readable. Remedy: --overwrite"):
+    with pytest.raises(UserError, match=r"made_with.json: not readable. Remedy: overwrite"):
         check_made_with(tmp_path, {"a": 1})
     with pytest.raises(UserError, match=r"made_with.json: cannot be read: .*Remedy: delete it"):
         training_folder.save_settings(tmp_path / "made_with.json", {"a": 1})
     with pytest.raises(ValueError, match="no part of a report"):
-        parts.decode(text.encode("latin1"))
+        decode_photo(text.encode("latin1"))
 
 
-def test_settings_without_a_token_are_kept(tmp_path, capsys):
+def test_settings_without_a_token_are_kept(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "metaf2n_tf")
     for _ in range(2):
         training_folder.save_settings(tmp_path / "config.json", {"a": float("inf"), "b": (1, 2)})
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []

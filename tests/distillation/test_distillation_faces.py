@@ -8,8 +8,8 @@ from tiny_faces import make_set, write_pictures
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.images import read_rgb8
 from metaf2n_tf.data.tfrecords import encode
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.distillation import faces
 from metaf2n_tf.errors import UserError
 
@@ -94,11 +94,11 @@ def test_flips_and_turns_go_through_all_three(packed):
 
 
 def test_sets_that_cannot_be_used(packed, tmp_path):
-    with pytest.raises(UserError, match="--data .*no such TFRecord set"):
+    with pytest.raises(UserError, match="data .*no such TFRecord set"):
         faces.open_faces("data", str(tmp_path / "whole_face.tfrecord"), parsing=True)
     without = make_set(tmp_path / "without", parsing=False)
     faces.open_faces("data", without, parsing=False)
-    with pytest.raises(UserError, match="--val .* hold no parsing maps. Remedy: .*--parsing_dir"):
+    with pytest.raises(UserError, match="val=.* hold no parsing maps. Remedy: .*--parsing_dir"):
         faces.open_faces("val", without, parsing=True)
     with pytest.raises(UserError, match="24 pixels a side, expected a multiple of 16"):
         faces.open_faces("data", make_set(tmp_path / "odd", side=24), parsing=True)
@@ -118,7 +118,7 @@ def test_damaged_records_are_named(packed, tmp_path):
 
 
 def pack(tmp_path, faces_dir, maps, **options):
-    request = Request(tmp_path / "set.tfrecord", [str(faces_dir)], Cutting(32, parsing_dir=str(maps)))
+    request = Request(tmp_path / "set.tfrecord", [str(faces_dir)], Cropping(32, parsing_dir=str(maps)))
     return run([request], Options(**options))
 
 

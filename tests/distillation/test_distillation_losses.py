@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from metaf2n_tf.distillation import losses
-from metaf2n_tf.distillation.losses import Weights, distillation_weights
+from metaf2n_tf.distillation.losses import TermWeights, distillation_weights
 
 
 def test_schedule():
@@ -18,7 +18,7 @@ def test_against_numpy():
     sides = [8, 4, 2, 1, 1, 2, 4, 8, 16]
     first, second = ([np.float32(rng.normal(size=(2, side, side, 4))) for side in sides] for _ in range(2))
     output, target, hq = (np.float32(rng.random((2, 16, 16, 3))) for _ in range(3))
-    found = losses.distilled((first, output), (second, target), tf.constant(hq), Weights(7.0, 0.1))
+    found = losses.distilled((first, output), (second, target), tf.constant(hq), TermWeights(7.0, 0.1))
     l1 = np.abs(output - hq).mean()
     feature = np.mean([np.abs(one - other).mean() for one, other in zip(first, second, strict=True)])
     soft = np.abs(output - target).mean()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metaf2n_tf.distillation.losses import Weights
+from metaf2n_tf.distillation.losses import TermWeights
 from metaf2n_tf.distillation.step import TrainingStep, initial_state
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
@@ -38,7 +38,7 @@ def test_updates_are_those_of_pytorch(step):
     first, second = ({name: np.zeros(value.shape) for name, value in expected.items()} for _ in range(2))
     for count in range(1, 4):
         earlier = step.state.first
-        _, finite = step(faces(count), Weights(10.0, 0.1))
+        _, finite = step(faces(count), TermWeights(10.0, 0.1))
         assert finite
         now = step.state
         assert now.updates == count
@@ -72,7 +72,7 @@ def test_the_teacher_gets_no_gradient(step):
     teacher, student = list(step._teacher.values()), list(step._params.values())
     with tf.GradientTape() as tape:
         tape.watch(teacher)
-        total = step.loss(faces(), Weights(10.0, 0.1)).total
+        total = step.loss(faces(), TermWeights(10.0, 0.1)).total
     found = tape.gradient(total, {"teacher": teacher, "student": student})
     assert all(gradient is None for gradient in found["teacher"])
     assert all(gradient is not None for gradient in found["student"])
@@ -86,7 +86,7 @@ def test_the_teacher_sees_the_parsing_map_and_the_student_does_not(step):
     np.testing.assert_array_equal(*map(step.restore, pair))
     teacher = TrainingStep(initial_state(kdfsrnet.initial_params(1, TEACHER)), RATE)
     assert np.abs(teacher.restore(pair[0]) - teacher.restore(pair[1])).max() > 1e-5
-    with_one, with_other = (step.loss(one, Weights(10.0, 0.1)) for one in pair)
+    with_one, with_other = (step.loss(one, TermWeights(10.0, 0.1)) for one in pair)
     assert with_one.l1 == with_other.l1
     assert abs(with_one.features - with_other.features) > 1e-6
     assert abs(with_one.output - with_other.output) > 1e-6
@@ -94,15 +94,15 @@ def test_the_teacher_sees_the_parsing_map_and_the_student_does_not(step):
 
 def test_it_learns(step):
     batch = faces(3)
-    found = [step(batch, Weights(0.1, 0.1))[0] for _ in range(60)]
+    found = [step(batch, TermWeights(0.1, 0.1))[0] for _ in range(60)]
     assert found[-1].l1 < 0.7 * found[0].l1
     assert found[-1].total < 0.7 * found[0].total
 
 
 def test_steps_that_are_not_finite_change_nothing(step):
-    step(faces(), Weights(10.0, 0.1))
+    step(faces(), TermWeights(10.0, 0.1))
     before = step.state
-    losses, finite = step(faces(), Weights(np.inf, 0.1))
+    losses, finite = step(faces(), TermWeights(np.inf, 0.1))
     assert not finite
     assert not np.isfinite(losses.total)
     after = step.state
@@ -110,4 +110,4 @@ def test_steps_that_are_not_finite_change_nothing(step):
     for one, other in zip(before[:3], after[:3], strict=True):
         for name, value in one.items():
             np.testing.assert_array_equal(value, other[name])
-    assert step(faces(), Weights(10.0, 0.1))[1]
+    assert step(faces(), TermWeights(10.0, 0.1))[1]

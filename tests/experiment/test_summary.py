@@ -7,7 +7,7 @@ from PIL import Image
 
 from metaf2n_tf.experiment import plot, summary
 from metaf2n_tf.experiment.records import Records
-from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
+from metaf2n_tf.experiment.sweep import Configuration, Sweep, picture_path
 
 SWEEP = Sweep([1e-3, 1e-2], [64], [16], [0, 1], [0, 1, 5])
 PHOTOS = ["a.png", "b.png", "c.png"]
@@ -15,9 +15,10 @@ REST = {"inputs": [1], "picture": None, "faces": 1, "patches": 4, "adapted": Tru
 REST["failed"] = {}
 
 
-def value(photo, setting, steps, scale=1.0):
+def value(photo, configuration, steps, scale=1.0):
     """Photos differ by tens, steps by tenths; the larger rate gains twice as much, seed 1 a little more."""
-    gain = steps * (2 if setting.task_lr == 1e-2 else 1) * (1 + 0.5 * setting.seed) * (1 + PHOTOS.index(photo))
+    gain = steps * (2 if configuration.task_lr == 1e-2 else 1) * (1 + 0.5 * configuration.seed)
+    gain *= 1 + PHOTOS.index(photo)
     return 20.0 + 10 * PHOTOS.index(photo) + scale * 0.1 * gain
 
 
@@ -25,12 +26,12 @@ def value(photo, setting, steps, scale=1.0):
 def records(tmp_path):
     found = Records(tmp_path)
     for photo in PHOTOS:
-        for setting in SWEEP.settings:
+        for configuration in SWEEP.configurations:
             for steps in SWEEP.steps:
-                metrics = {"psnr_y": value(photo, setting, steps), "lpips": value(photo, setting, steps)}
+                metrics = {"psnr_y": value(photo, configuration, steps), "lpips": value(photo, configuration, steps)}
                 if photo != "c.png":
                     metrics["niqe_pyiqa"] = 5.0
-                found.put(photo, setting, steps, REST | {"metrics": metrics})
+                found.put(photo, configuration, steps, REST | {"metrics": metrics})
     return found
 
 
@@ -38,7 +39,7 @@ def test_means_errors_and_changes(records):
     rows = summary.rows(SWEEP, summary.curves(PHOTOS, SWEEP, records))
     assert [(row["task_lr"], row["steps"]) for row in rows] == [(lr, n) for lr in (1e-3, 1e-2) for n in (0, 1, 5)]
     last = rows[-1]["metrics"]["psnr_y"]
-    seeds = np.array([[value(p, Setting(1e-2, 64, 16, seed), 5) for seed in (0, 1)] for p in PHOTOS])
+    seeds = np.array([[value(p, Configuration(1e-2, 64, 16, seed), 5) for seed in (0, 1)] for p in PHOTOS])
     unadapted = np.array([20.0, 30.0, 40.0])
     assert last["mean"] == pytest.approx(seeds.mean())
     assert last["standard_error"] == pytest.approx(seeds.mean(axis=1).std(ddof=1) / np.sqrt(3))
@@ -69,7 +70,7 @@ def test_a_gain_within_its_error_may_be_chance(tmp_path):
     sweep, found = Sweep([1e-3], [64], [16], [0], [0, 1]), Records(tmp_path)
     for photo, gain in zip(PHOTOS, (0.9, -0.8, 0.2), strict=True):
         for steps in (0, 1):
-            found.put(photo, sweep.settings[0], steps, {"metrics": {"psnr_y": 20 + gain * steps}})
+            found.put(photo, sweep.configurations[0], steps, {"metrics": {"psnr_y": 20 + gain * steps}})
     best = summary.best(summary.rows(sweep, summary.curves(PHOTOS, sweep, found)))
     assert "so it may be chance" in summary.sentence("psnr_y", best["psnr_y"], sweep)
 
@@ -79,7 +80,7 @@ def test_identical_pictures_are_counted_apart(tmp_path):
     sweep, found = Sweep([1e-3], [64], [16], [0], [0, 1]), Records(tmp_path)
     for photo, values in (("a.png", (np.inf, np.inf)), ("b.png", (20.0, 21.0)), ("c.png", (30.0, np.inf))):
         for steps, psnr in enumerate(values):
-            found.put(photo, sweep.settings[0], steps, {"metrics": {"psnr_y": psnr}})
+            found.put(photo, sweep.configurations[0], steps, {"metrics": {"psnr_y": psnr}})
     unadapted, adapted = (row["metrics"]["psnr_y"] for row in summary.rows(sweep, summary.curves(PHOTOS, sweep, found)))
     assert (unadapted["mean"], unadapted["count"], unadapted["identical"]) == (25, 3, 1)
     assert (adapted["mean"], adapted["count"], adapted["identical"]) == (21, 3, 2)
@@ -93,28 +94,30 @@ def test_identical_pictures_are_counted_apart(tmp_path):
 
 def test_records_survive_and_half_lines_do_not_count(tmp_path, records):
     infinite = {"metrics": {"psnr_y": float("inf")}, "mean_weight": np.float32(0.5)}
-    records.put("a.png", SWEEP.settings[0], 0, REST | infinite)
+    records.put("a.png", SWEEP.configurations[0], 0, REST | infinite)
     records.save()
     path = tmp_path / "measurements.jsonl"
     cut = path.read_text().splitlines()[-1].replace('"metrics"', '"other"').replace("c.png", "z.png")
     path.write_text(path.read_text() + '{"photo": "z.png", "task_l\n[1]\n{"photo": "y"}\n' + cut + "\n")
     again = Records(tmp_path)
-    assert again.get("b.png", SWEEP.settings[3], 5) == records.get("b.png", SWEEP.settings[3], 5)
-    assert again.get("b.png", SWEEP.settings[3], 5)["metrics"]["psnr_y"] == value("b.png", SWEEP.settings[3], 5)
-    assert float(again.get("a.png", SWEEP.settings[0], 0)["metrics"]["psnr_y"]) == float("inf")
-    assert again.get("z.png", SWEEP.settings[0], 0) is None
+    last = "b.png", SWEEP.configurations[3], 5
+    assert again.get(*last) == records.get(*last)
+    assert again.get(*last)["metrics"]["psnr_y"] == value(*last)
+    assert float(again.get("a.png", SWEEP.configurations[0], 0)["metrics"]["psnr_y"]) == float("inf")
+    assert again.get("z.png", SWEEP.configurations[0], 0) is None
 
 
 def test_an_infinite_psnr_among_others(records):
     """A picture equal to its ground truth spoils neither the mean of the others nor the plot."""
-    for setting in SWEEP.settings:
-        records.put("a.png", setting, 0, REST | {"metrics": {"psnr_y": float("inf"), "lpips": 0.0}})
+    for configuration in SWEEP.configurations:
+        records.put("a.png", configuration, 0, REST | {"metrics": {"psnr_y": float("inf"), "lpips": 0.0}})
     curves = summary.curves(PHOTOS, SWEEP, records)
     rows = summary.rows(SWEEP, curves)
     unadapted, one_step = (row["metrics"]["psnr_y"] for row in rows[:2])
     assert (unadapted["mean"], unadapted["change"], unadapted["identical"]) == (35, 0, 1)
     changes = [
-        np.mean([value(photo, s, 1) for s in SWEEP.settings[:2]]) - at for photo, at in (("b.png", 30), ("c.png", 40))
+        np.mean([value(photo, s, 1) for s in SWEEP.configurations[:2]]) - at
+        for photo, at in (("b.png", 30), ("c.png", 40))
     ]
     assert one_step["change"] == pytest.approx(np.mean(changes))
     assert one_step["change_of_each_seed"] == [None, None]
@@ -124,17 +127,17 @@ def test_an_infinite_psnr_among_others(records):
 
 def test_large_seeds_and_close_rates_stay_apart(tmp_path):
     sweep = Sweep([1e-3, 1.0000001e-3], [64], [16], [20240101, 20240102], [0, 1])
-    assert len({picture_path(tmp_path, Path("a.png"), setting, 1) for setting in sweep.settings}) == 4
-    assert len({sweep.label(setting, with_seed=True) for setting in sweep.settings}) == 4
+    assert len({picture_path(tmp_path, Path("a.png"), configuration, 1) for configuration in sweep.configurations}) == 4
+    assert len({sweep.label(configuration, with_seed=True) for configuration in sweep.configurations}) == 4
 
 
 def test_labels_name_what_varies(tmp_path):
-    setting = SWEEP.settings[0]
-    assert SWEEP.label(setting) == "task_lr 0.001"
-    assert SWEEP.label(setting, with_seed=True) == "task_lr 0.001, seed 0"
-    assert Sweep([1e-3], [64], [16], [0], [0, 1]).label(setting) == ""
-    paths = {picture_path(tmp_path, Path("a.jpg"), s, n) for s in SWEEP.settings for n in SWEEP.steps}
-    assert len(paths) == len(SWEEP.settings) * 2 + 1
+    configuration = SWEEP.configurations[0]
+    assert SWEEP.label(configuration) == "task_lr 0.001"
+    assert SWEEP.label(configuration, with_seed=True) == "task_lr 0.001, seed 0"
+    assert Sweep([1e-3], [64], [16], [0], [0, 1]).label(configuration) == ""
+    paths = {picture_path(tmp_path, Path("a.jpg"), s, n) for s in SWEEP.configurations for n in SWEEP.steps}
+    assert len(paths) == len(SWEEP.configurations) * 2 + 1
 
 
 def test_plot(records):

@@ -9,11 +9,10 @@ import tensorflow as tf
 import tiny_training
 
 import config
-from metaf2n_tf.commands import cli
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.settings import read_settings
-from metaf2n_tf.meta.trainer import Options, Trainer, train, untrained_state
+from metaf2n_tf.meta.trainer import Trainer, TrainingRun, train, untrained_state
 from metaf2n_tf.weights import load, npz, tf1_checkpoint, training_folder
 
 
@@ -52,7 +51,7 @@ def settings_for(prepared, place, **changes):
 def straight(prepared, tmp_path_factory):
     """Five steps without a break."""
     place = tmp_path_factory.mktemp("straight")
-    assert train(settings_for(prepared, place), Options()) == cli.OK
+    assert train(settings_for(prepared, place), TrainingRun()) is None
     return place
 
 
@@ -72,8 +71,8 @@ def test_the_start_is_the_blend_with_drawn_parts(prepared, straight):
 
 @pytest.mark.slow
 def test_resuming_gives_the_same_bits(prepared, straight, tmp_path):
-    assert train(settings_for(prepared, tmp_path, META_ITER=3), Options()) == cli.OK
-    assert train(settings_for(prepared, tmp_path), Options(resume=True)) == cli.OK
+    assert train(settings_for(prepared, tmp_path, META_ITER=3), TrainingRun()) is None
+    assert train(settings_for(prepared, tmp_path), TrainingRun(resume=True)) is None
     ours, expected = variables(tmp_path, 5), variables(straight, 5)
     assert set(ours) == set(expected)
     for name, value in expected.items():
@@ -124,14 +123,14 @@ def test_plain_training_goes_on_to_meta_training_in_another_trial(prepared, tmp_
     """Its checkpoint holds the network alone; under the same trial that is said in one line."""
     plain = settings_for(prepared, tmp_path, INNER_LOOP=False)
     checkpoint.save(tmp_path / "Model0", untrained_state(plain), 1, False, 0)
-    assert Trainer(plain, Options(resume=True)).step == 1
+    assert Trainer(plain, TrainingRun(resume=True)).step == 1
     names = {name for name in variables(tmp_path, 1) if "Adam" not in name}
     assert names == {*srvgg_weights.make_tiny(), "beta1_power", "beta2_power", "global_step", "stop_grad"}
     prefix = tmp_path / "Model0" / "model-1"
     with pytest.raises(UserError, match=r"^INNER_LOOP = True: .*model-1 has no MaskNet. Remedy: .*SR_WEIGHTS=\S+$"):
-        Trainer(settings_for(prepared, tmp_path), Options(resume=True))
+        Trainer(settings_for(prepared, tmp_path), TrainingRun(resume=True))
     with pytest.raises(UserError, match="INNER_LOOP = True"):
-        Trainer(settings_for(prepared, tmp_path), Options(step=1))
+        Trainer(settings_for(prepared, tmp_path), TrainingRun(step=1))
     state = untrained_state(settings_for(prepared, tmp_path, SR_WEIGHTS=str(prefix), SR_BLEND=""))
     trained = variables(tmp_path, 1)
     for name in srvgg_weights.make_tiny():
@@ -148,7 +147,7 @@ def test_plain_training_goes_on_to_meta_training_in_another_trial(prepared, tmp_
 )
 def test_a_checkpoint_of_other_settings_is_refused(prepared, straight, changes, message):
     with pytest.raises(UserError, match=message):
-        Trainer(settings_for(prepared, straight, **changes), Options(resume=True))
+        Trainer(settings_for(prepared, straight, **changes), TrainingRun(resume=True))
 
 
 def test_learned_rates_and_masknet_go_on_in_another_trial(prepared, straight, tmp_path):
@@ -161,9 +160,9 @@ def test_learned_rates_and_masknet_go_on_in_another_trial(prepared, straight, tm
 def test_rates_that_a_checkpoint_lacks_are_not_left_out_in_silence(prepared, tmp_path):
     settings = settings_for(prepared, tmp_path, LEARN_TASK_LR=False)
     checkpoint.save(tmp_path / "Model0", untrained_state(settings), 3, False, 0)
-    assert Trainer(settings, Options(resume=True)).step == 3
+    assert Trainer(settings, TrainingRun(resume=True)).step == 3
     with pytest.raises(UserError, match="LEARN_TASK_LR = True: .*model-3 has no learned rates"):
-        Trainer(settings_for(prepared, tmp_path), Options(resume=True))
+        Trainer(settings_for(prepared, tmp_path), TrainingRun(resume=True))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +174,7 @@ def test_rates_that_a_checkpoint_lacks_are_not_left_out_in_silence(prepared, tmp
 )
 def test_a_start_that_cannot_be_is_one_line(prepared, tmp_path, changes, message):
     with pytest.raises(UserError, match=message) as caught:
-        Trainer(settings_for(prepared, tmp_path, **changes), Options())
+        Trainer(settings_for(prepared, tmp_path, **changes), TrainingRun())
     assert "\n" not in str(caught.value)
 
 
@@ -209,13 +208,13 @@ def test_only_a_compact_network_without_a_branch_can_get_one(prepared, tmp_path)
     [
         ("OUTER_TARGET=usm", "OUTER_TARGET = 'usm': expected sharpened or plain"),
         ("LPIPS_WEIGHT=-1", "LPIPS_WEIGHT = -1.0: expected a number of at least 0"),
-        ("UNADAPTED_WEIGHT=much", "--set UNADAPTED_WEIGHT=much: expected float, like 0.0"),
+        ("UNADAPTED_WEIGHT=much", "set=UNADAPTED_WEIGHT=much: expected float, like 0.0"),
         ("CLIP_NORM=nan", "CLIP_NORM = nan: expected a number of at least 0"),
         ("META_LR_DECAY=inf", "META_LR_DECAY = inf: expected a number"),
         ("META_LR_DECAY=1.5", "META_LR_DECAY = 1.5: expected a number from 0 to 1"),
         ("MASK_WIDTH=0", "MASK_WIDTH = 0: expected a whole number of at least 1"),
-        ("INNER_LOOP=perhaps", "--set INNER_LOOP=perhaps: expected bool, like True"),
-        ("SR_BLENT=a", "--set SR_BLENT: no such name in config.py; SR_BLEND?"),
+        ("INNER_LOOP=perhaps", "set=INNER_LOOP=perhaps: expected bool, like True"),
+        ("SR_BLENT=a", "set=SR_BLENT: no such name in config.py; SR_BLEND?"),
     ],
 )
 def test_settings_mistakes_are_one_line(assignment, message):

@@ -13,22 +13,21 @@ from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import losses
 from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS
 from metaf2n_tf.meta.meta_step import initial_rates, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, srvgg
+from metaf2n_tf.networks import discriminator, lpips, masknet, srvgg
 
 ENTROPY = tf.nn.sigmoid_cross_entropy_with_logits
 NO_GAN = PUBLISHED_WEIGHTS._replace(gan=0.0)
 RATES = {name: math.log(0.02) - 0.1 * index for index, name in enumerate(srvgg_weights.make_tiny())}
 
 
-def make_state(mask=True, rates=False, judge=True, sr_params=None):
+def make_state(mask=True, rates=False, gan=True, sr_params=None):
     """Compact network, MaskNet, rates that differ, discriminator."""
     generator = dict(sr_params or srvgg_weights.make_tiny())
     if mask:
         generator |= masknet.initial_params(0, 8, bias=0.5)
     if rates:
         generator |= {f"TaskLR/{name}": np.float32(value) for name, value in RATES.items()}
-    return initial_state(generator, discriminator.initial_params(0, width=8) if judge else {})
+    return initial_state(generator, discriminator.initial_params(0, width=8) if gan else {})
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +96,9 @@ def definition(state, task, loss_weights, plain_target, inner_loop, windows=Fals
     ("parts", "options"),
     [
         ({"rates": True}, {"loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
-        ({"rates": True, "judge": False}, {"first_order": True, "loss_weights": NO_GAN}),
-        ({"judge": False}, {"sharpened": False, "loss_weights": NO_GAN._replace(l1=0.3, lpips=2.0, mask=0.5)}),
-        ({"judge": False}, {"lpips_windows": True, "loss_weights": NO_GAN._replace(lpips=2.0, unadapted=0.7)}),
+        ({"rates": True, "gan": False}, {"first_order": True, "loss_weights": NO_GAN}),
+        ({"gan": False}, {"outer_target": "plain", "loss_weights": NO_GAN._replace(l1=0.3, lpips=2.0, mask=0.5)}),
+        ({"gan": False}, {"lpips_windows": True, "loss_weights": NO_GAN._replace(lpips=2.0, unadapted=0.7)}),
         ({"mask": False}, {"inner_loop": False, "loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
     ],
     ids=["rates, unadapted", "rates, first order", "plain target, weights", "windows", "no inner loop"],
@@ -109,7 +108,7 @@ def test_gradients_are_those_of_the_definition(batch, parts, options):
     task = MetaBatch(*(tensor[0] for tensor in batch))
     found = gradients(meta_step(**options), state, batch)
     weights = options.get("loss_weights", PUBLISHED_WEIGHTS)
-    plain_target, inner_loop = not options.get("sharpened", True), options.get("inner_loop", True)
+    plain_target, inner_loop = options.get("outer_target") == "plain", options.get("inner_loop", True)
     windows = options.get("lpips_windows", False)
     total, expected = definition(state, task, weights, plain_target, inner_loop, windows)
     if options.get("first_order"):  # only the rates' gradient is the same in both orders
@@ -129,7 +128,7 @@ def test_gradients_are_those_of_the_definition(batch, parts, options):
 
 @pytest.mark.slow
 def test_recomputing_blocks_and_xla_change_no_gradient(batch):
-    state = make_state(rates=True, judge=False)
+    state = make_state(rates=True, gan=False)
     reference = gradients(meta_step(loss_weights=NO_GAN), state, batch)
     for options in ({"recompute_blocks": True}, {"xla": True}):
         found = gradients(meta_step(loss_weights=NO_GAN, **options), state, batch)
@@ -147,7 +146,7 @@ def test_a_context_branch_is_adapted_with_the_rest(batch):
 
 
 def test_without_a_gan_there_is_nothing_of_a_discriminator(batch):
-    state = make_state(judge=False)
+    state = make_state(gan=False)
     assert (state.discriminator, state.discriminator_adam.first, state.discriminator_adam.second) == ({}, {}, {})
     step = meta_step(loss_weights=NO_GAN)
     new, report = step.compiled(state, batch, tf.constant(0))
@@ -159,7 +158,7 @@ def test_without_a_gan_there_is_nothing_of_a_discriminator(batch):
 
 
 def test_plain_training_leaves_no_masknet_and_its_outer_loss_is_the_unadapted_one(batch):
-    state, step = make_state(mask=False, judge=False), meta_step(inner_loop=False, loss_weights=NO_GAN)
+    state, step = make_state(mask=False, gan=False), meta_step(inner_loop=False, loss_weights=NO_GAN)
     new, report = step.compiled(state, batch, tf.constant(0))
     assert set(new.generator) == set(srvgg_weights.make_tiny())
     before = step.compiled_unadapted(state, batch)
@@ -175,7 +174,7 @@ def test_plain_training_leaves_no_masknet_and_its_outer_loss_is_the_unadapted_on
 @pytest.fixture(scope="module")
 def plain_state():
     """All that a step of plain training changes, and rates, which have an optimizer's rate of their own."""
-    return make_state(mask=False, judge=False, rates=True)
+    return make_state(mask=False, gan=False, rates=True)
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +197,12 @@ def of_length(found, length):
 
 
 @pytest.mark.parametrize(
-    ("end", "rates"),
-    [(1e-4, {0: 1e-3, 25: 8.681981e-4, 50: 5.5e-4, 100: 1e-4, 500: 1e-4}), (None, {0: 1e-3, 99: 1e-3})],
+    ("decay", "rates"),
+    [(0.1, {0: 1e-3, 25: 8.681981e-4, 50: 5.5e-4, 100: 1e-4, 500: 1e-4}), (1.0, {0: 1e-3, 99: 1e-3})],
 )
-def test_the_rate_falls_along_a_half_cosine_and_stays_at_its_end(plain_state, any_gradients, end, rates):
+def test_the_rate_falls_along_a_half_cosine_and_stays_at_its_end(plain_state, any_gradients, decay, rates):
     """Adam's first update is as long as its rate."""
-    step = meta_step(inner_loop=False, meta_lr=1e-3, meta_lr_end=end, meta_iter=100, rate_lr=7e-3)
+    step = meta_step(inner_loop=False, meta_lr=1e-3, meta_lr_decay=decay, meta_iter=100, rate_lr=7e-3)
     for number, rate in rates.items():
         new = first_update(step, plain_state, of_length(any_gradients, 100.0), number)
         for name, value in plain_state.generator.items():

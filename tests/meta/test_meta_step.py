@@ -10,8 +10,9 @@ from discriminator_weights import to_params
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.meta import losses
 from metaf2n_tf.meta.meta_step import MetaStep, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet, rrdbnet
+from metaf2n_tf.meta.method import Method
+from metaf2n_tf.networks import discriminator, lpips, masknet, rrdbnet
+from metaf2n_tf.weights.lpips import load_lpips
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +44,16 @@ def published(root, real_params):
     mask = recipe.weights(masknet.variable_shapes(), case["seed"], "tf")
     mask["Mask/conv8/bias"] = np.float32([case["mask_conv8_bias"]])
     shapes = json.loads((root / "tests/golden/discriminator/shapes.json").read_text())
-    judge = to_params(recipe.weights(shapes, case["seed"]))
+    discriminator_params = to_params(recipe.weights(shapes, case["seed"]))
     names = ("inputa", "labela", "inputb", "labelb", "labela", "labelb_nousm")
     batch = MetaBatch(*(tf.constant(arrays[name]) for name in names))
-    return case, arrays, initial_state({**real_params, **mask}, judge), batch
+    return case, arrays, initial_state({**real_params, **mask}, discriminator_params), batch
 
 
 def published_step(case, root, first_order):
     return MetaStep(
-        lpips_params=lpips.load_lpips(root / "weights" / "lpips-alex.npz"),
-        meta_batch_size=case["meta_batch"],
-        task_lr=case["task_lr"],
-        task_iter=case["task_iter"],
-        meta_lr=3e-5,
-        discriminator_lr=1e-4,
+        Method(case["meta_batch"], case["task_lr"], case["task_iter"], meta_lr=3e-5, discriminator_lr=1e-4),
+        load_lpips(root / "weights" / "lpips-alex.npz"),
         first_order=first_order,
         xla=False,
     )
@@ -120,10 +117,10 @@ def by_definition(state, task, task_lr, task_iter, step, first_order):
     """Losses and gradients of one task, written down as METHOD has them."""
     sr = {name: value for name, value in state.generator.items() if name.startswith("MODEL/")}
     mask = {name: value for name, value in state.generator.items() if name.startswith("Mask/")}
-    judge = discriminator.trained(state.discriminator)
+    trained = discriminator.trained(state.discriminator)
     with tf.GradientTape(persistent=True) as tape:
-        tape.watch([sr, mask, judge])
-        normalized, _ = discriminator.normalize(state.discriminator | judge)
+        tape.watch([sr, mask, trained])
+        normalized, _ = discriminator.normalize(state.discriminator | trained)
         weight_map = masknet.forward(mask, task.inputa, task.labela)
         weights, total = sr, 0.0
         for index in range(task_iter):
@@ -146,9 +143,9 @@ def by_definition(state, task, task_lr, task_iter, step, first_order):
             total += losses.step_weights(step, task_iter)[index] * outer / task_iter
         real = discriminator.forward(normalized, task.labelb_nousm)
         fake = discriminator.forward(normalized, tf.stop_gradient(output))
-        judged = tf.reduce_mean(entropy(tf.ones_like(real), real) + entropy(tf.zeros_like(fake), fake))
+        discriminator_loss = tf.reduce_mean(entropy(tf.ones_like(real), real) + entropy(tf.zeros_like(fake), fake))
     generator = {**tape.gradient(total, sr), **tape.gradient(total, mask)}
-    return total, judged, generator, tape.gradient(judged, judge)
+    return total, discriminator_loss, generator, tape.gradient(discriminator_loss, trained)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +160,12 @@ def test_gradients_are_those_of_the_definition(tiny, task_iter, first_order):
         meta_batch_size=1, task_iter=task_iter, task_lr=task_lr, first_order=first_order
     )
     found = gradients(meta_step, state, MetaBatch(*(tensor[:1] for tensor in batch)), step)
-    total, judged, generator, judge = by_definition(state, first_task(batch), task_lr, task_iter, step, first_order)
+    total, discriminator_loss, generator, of_discriminator = by_definition(
+        state, first_task(batch), task_lr, task_iter, step, first_order
+    )
     np.testing.assert_allclose(found.losses.weighted, total, rtol=1e-5)
-    np.testing.assert_allclose(found.losses.discriminator[-1], judged, rtol=1e-5)
-    for ours, expected in ((found.generator, generator), (found.discriminator, judge)):
+    np.testing.assert_allclose(found.losses.discriminator[-1], discriminator_loss, rtol=1e-5)
+    for ours, expected in ((found.generator, generator), (found.discriminator, of_discriminator)):
         assert np.linalg.norm(flat(ours) - flat(expected)) < 1e-4 * np.linalg.norm(flat(expected))
     masks = flat({name: value for name, value in generator.items() if "Mask" in name})
     assert np.linalg.norm(masks) > 0

@@ -14,11 +14,11 @@ from training_sets import write_pictures
 
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.meta_batches import MetaBatch
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
-from metaf2n_tf.metrics import lpips
-from metaf2n_tf.networks import discriminator, masknet
+from metaf2n_tf.meta.method import Method
+from metaf2n_tf.networks import discriminator, lpips, masknet
 from metaf2n_tf.weights import npz
 
 
@@ -42,23 +42,17 @@ def batch(tasks: int = 2, pairs: int = 1, face: int = 32, background: int = 64) 
 
 
 def meta_step(**options) -> MetaStep:
-    settings = dict(
-        lpips_params=lpips_params(),
-        meta_batch_size=2,
-        task_lr=1e-2,
-        task_iter=1,
-        meta_lr=1e-4,
-        discriminator_lr=1e-4,
-        xla=False,
-    )
-    return MetaStep(**{**settings, **options})
+    """`options`: numbers of the method, and how the step is computed."""
+    numbers = dict(meta_batch_size=2, task_lr=1e-2, task_iter=1, meta_lr=1e-4, discriminator_lr=1e-4)
+    numbers |= {name: options.pop(name) for name in Method.__dataclass_fields__ if name in options}
+    return MetaStep(Method(**numbers), lpips_params(), **{"xla": False, **options})
 
 
 def make_sets(folder: Path) -> dict[str, object]:
     """Two training sets, a checkpoint of the tiny networks, and the settings of a training with them."""
     pictures = write_pictures(folder / "pictures", [(96, 96)] * 3)
     requests = [
-        Request(folder / f"{name}.tfrecord", [str(pictures)], Cutting(96, 96)) for name in ("whole_face", "back400")
+        Request(folder / f"{name}.tfrecord", [str(pictures)], Cropping(96, 96)) for name in ("whole_face", "back400")
     ]
     assert run(requests, Options()) == 0
     tf.io.gfile.makedirs(str(folder / "weights" / "Model0"))

@@ -15,6 +15,8 @@ from metaf2n_tf.networks import inception
 
 WIDTH = 4  # of the features that stand in for the network's
 
+pytestmark = pytest.mark.usefixtures("speaking")
+
 
 def estimate(rows):
     return rows.mean(axis=0), np.cov(rows, rowvar=False)
@@ -281,11 +283,11 @@ def test_unreadable_pictures_are_named_and_left_out(network, folder, capsys):
 
 @pytest.mark.usefixtures("network")
 def test_folders_without_two_pictures(folder, tmp_path):
-    with pytest.raises(UserError, match=r"--fid_ref_dir .*none: no such folder, nor a .npz file"):
+    with pytest.raises(UserError, match=r"fid_ref_dir=.*none: no such folder, nor a .npz file"):
         fid.reference_statistics(tmp_path / "none", PARAMS)
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()
-    with pytest.raises(UserError, match=r"--fid_ref_dir .*HQ: FID needs at least 2 pictures, and here are 1"):
+    with pytest.raises(UserError, match=r"fid_ref_dir=.*HQ: FID needs at least 2 pictures, and here are 1"):
         fid.reference_statistics(folder, PARAMS)
     (folder / "broken.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"at least 2 pictures, and here are 1"):
@@ -313,7 +315,7 @@ def test_statistics_of_pytorch_fid_stand_in_for_a_folder(network, tmp_path):
         ({"mu": np.zeros(WIDTH), "sigma": np.array([object()])}, "not a readable .npz file"),
         ({"mu": np.zeros(WIDTH), "sigma": np.array(["text"])}, "with mu and sigma"),
         ({"mu": np.zeros(WIDTH), "sigma": np.zeros(WIDTH), "count": np.inf}, "with mu and sigma"),
-        ({"mu": np.zeros(WIDTH), "sigma": np.zeros((WIDTH, WIDTH)), "key": np.array("")}, "made with --fid_resize"),
+        ({"mu": np.zeros(WIDTH), "sigma": np.zeros((WIDTH, WIDTH)), "key": np.array("")}, "made with fid_resize="),
         ({"mu": np.zeros(64), "sigma": np.eye(64)}, r"shapes \(64,\) and \(64, 64\), expected \(4,\) and \(4, 4\)"),
         ({"mu": np.zeros(WIDTH), "sigma": np.full((WIDTH, WIDTH), np.inf)}, "not finite"),
     ],

@@ -14,9 +14,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from metaf2n_tf.report import page, parts
+from metaf2n_tf.report import page
 from metaf2n_tf.report.page import Overview, Reading, Table
-from metaf2n_tf.report.parts import FacePair, Losses, PhotoReport, View
+from metaf2n_tf.report.photo import FacePair, LossCurve, PhotoReport, View, encode_photo
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -70,19 +70,22 @@ def report(tmp_path_factory):
     ]
     weights = np.linspace(0, 1.25, 32 * 32, dtype=np.float32).reshape(32, 32)
     face = FacePair(flat(RED, 8, 8), flat(BLUE, 32, 32), weights)
-    curves = [Losses("task_lr 0.01", [0.5, float("nan"), float("inf")]), Losses("task_lr 0.001", [0.5, 0.4, 0.35])]
+    curves = [
+        LossCurve("task_lr 0.01", [0.5, float("nan"), float("inf")]),
+        LossCurve("task_lr 0.001", [0.5, 0.4, 0.35]),
+    ]
     reports = [
         PhotoReport("first.png", (24, 32), views, [face], curves, {"seed": 0, "seconds": 1.5}),
         PhotoReport(
             HOSTILE, (24, 32), views[:3], [FacePair(face.lq, face.hq)], note=HOSTILE, settings={HOSTILE: HOSTILE}
         ),
-        PhotoReport("one.png", (24, 32), views[1:2], losses=[Losses("loss", [float("nan")])]),
+        PhotoReport("one.png", (24, 32), views[1:2], losses=[LossCurve("loss", [float("nan")])]),
         PhotoReport("none.png", (24, 32), note="no face, so super-resolved unadapted"),
     ]
     saved = []
     for position, photo in enumerate(reports):
         saved.append(folder / f"{position}.json")
-        saved[-1].write_bytes(parts.encode(photo))
+        saved[-1].write_bytes(encode_photo(photo))
     rows = [["b", 3.0], ["a10", None], ["a9", 20.0], [None, float("inf")], ["c", float("nan")], ["d", -1.0]]
     table = Table(HOSTILE, ["name", HOSTILE], rows)
     metrics = {"psnr_y": Reading("higher", 1), "lpips": Reading("lower", 2), HOSTILE: Reading("higher", 0)}
@@ -320,7 +323,7 @@ def test_faces_and_losses(browser):
 
 def test_reduced_pictures_are_said_to_be(browser, tmp_path):
     views = [View("LQ, bicubic", flat(RED, 3000, 4096)), View("GT", flat(BLUE, 30, 40))]
-    (tmp_path / "0.json").write_bytes(parts.encode(PhotoReport("x.png", (750, 1024), views)))
+    (tmp_path / "0.json").write_bytes(encode_photo(PhotoReport("x.png", (750, 1024), views)))
     page.write_page(tmp_path / "report.html", Overview("Large"), [tmp_path / "0.json"])
     browser.get((tmp_path / "report.html").as_uri())
     assert find(browser, "#shown").text.startswith("A shown at 50 %, B at 100 %")
@@ -394,7 +397,7 @@ def test_a_large_folder_is_filtered(browser, tmp_path):
     for position in range(40):
         saved.append(tmp_path / f"{position}.json")
         saved[-1].write_bytes(
-            parts.encode(PhotoReport(f"Photo {position:02}.png", (2, 2), [View("GT", flat(RED, 8, 8))]))
+            encode_photo(PhotoReport(f"Photo {position:02}.png", (2, 2), [View("GT", flat(RED, 8, 8))]))
         )
     page.write_page(tmp_path / "report.html", Overview("Many"), saved)
     browser.get((tmp_path / "report.html").as_uri())

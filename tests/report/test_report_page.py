@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.report import page, parts
+from metaf2n_tf.report import page
 from metaf2n_tf.report.page import Overview, Reading, Table
-from metaf2n_tf.report.parts import PhotoReport, View
+from metaf2n_tf.report.photo import PhotoReport, View, encode_photo
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{photos}}{{script}}\\1\"'&é\udcff"
 
@@ -20,7 +20,7 @@ def flat(level):
 
 
 def write_part(path, name="x.png", **fields):
-    path.write_bytes(parts.encode(PhotoReport(name, (2, 2), **fields)))
+    path.write_bytes(encode_photo(PhotoReport(name, (2, 2), **fields)))
     return path
 
 

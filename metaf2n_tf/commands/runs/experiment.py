@@ -1,8 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
 import dataclasses
-import glob
-import json
 import os
 import zlib
 from dataclasses import dataclass, field
@@ -16,15 +14,15 @@ from metaf2n_tf.commands.runs import outputs
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
-from metaf2n_tf.experiment.settings import Setting, Sweep, picture_path
+from metaf2n_tf.experiment.sweep import Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.report import parts
-from metaf2n_tf.upscale import showing
+from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
+from metaf2n_tf.upscale import photo_views
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
@@ -85,7 +83,7 @@ class Experiment:
         self.gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
         self.measurer = Measurer(self.gts is not None, options.niqe)
         for metric, reason in self.measurer.not_computed.items():
-            cli.say(f"not computed: {metric}: {reason}")
+            cli.say(Message(f"not computed: {metric}: ", reason))
         if not self.measurer.names:
             raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
         model_dir, why = choose_weights(options.model_dir)
@@ -121,73 +119,61 @@ class Experiment:
         gt = self.gts.crc32(name) if self.gts else None
         return [files.crc32_of(self.options.input_dir / name), gt, *self.faces.inputs(name)]
 
-    def _is_measured(self, name: Path, inputs: list[int | None], setting: Setting, steps: Steps) -> bool:
-        record = self.records.get(name.as_posix(), setting, steps)
+    def _is_measured(self, name: Path, inputs: list[int | None], configuration: Configuration, steps: Steps) -> bool:
+        record = self.records.get(name.as_posix(), configuration, steps)
         if record is None or record["inputs"] != inputs:
             return False
         if not set(self.measurer.names) <= set(record["metrics"]) | set(record["failed"]):
             return False
-        path = picture_path(self.options.output_dir, name, setting, steps)
+        path = picture_path(self.options.output_dir, name, configuration, steps)
         return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
-    @staticmethod
-    def _part_stem(name: Path) -> str:
-        """How the names of a photo's parts begin; a checksum follows."""
-        return files.fitting(Path(f"{name.stem}.json"), reserve=len(".00000000")).stem
-
     def _part_path(self, name: Path) -> Path:
-        """Where a photo's part of the report lies, by what it shows."""
-        shown = [self.records.get(name.as_posix(), s, n) for s in self.sweep.settings for n in self.sweep.steps]
-        crc = zlib.crc32(json.dumps(shown, sort_keys=True).encode())
-        return self.options.output_dir / "report_parts" / name.with_name(f"{self._part_stem(name)}.{crc:08x}.json")
+        return outputs.part_path(self.options.output_dir, name, self.sweep, self.records)
 
-    def missing(self, name: Path) -> dict[Setting, list[Steps]]:
-        """The settings, and the numbers of steps of each, that are still to be measured on a photo.
+    def missing(self, name: Path) -> dict[Configuration, list[Steps]]:
+        """The configurations, and the numbers of steps of each, that are still to be measured on a photo.
 
         Everything of one that cannot be read.
         """
         try:
             inputs = self.inputs(name)
             steps = {
-                setting: [n for n in self.sweep.steps if not self._is_measured(name, inputs, setting, n)]
-                for setting in self.sweep.settings
+                configuration: [n for n in self.sweep.steps if not self._is_measured(name, inputs, configuration, n)]
+                for configuration in self.sweep.configurations
             }
         except OSError:
-            return dict.fromkeys(self.sweep.settings, self.sweep.steps)
-        return {setting: missing for setting, missing in steps.items() if missing}
+            return dict.fromkeys(self.sweep.configurations, self.sweep.steps)
+        return {configuration: missing for configuration, missing in steps.items() if missing}
 
     def has_part(self, name: Path) -> bool:
         """Whether a measured photo's part of the report is there, if one is asked for."""
         return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path, missing: dict[Setting, list[Steps]]) -> dict:
+    def process(self, name: Path, missing: dict[Configuration, list[Steps]]) -> dict:
         """Measure what is missing of one photo. Returns what the progress bar shows.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
         photo = images.read_photo(self.options.input_dir / name, SCALE if self.keeps_pictures else 0)
-        gt = showing.read_gt(self.gts, name, photo.size)
+        gt = photo_views.read_gt(self.gts, name, photo.size)
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
         one_photo = _OnePhoto(self, name, photo, gt, pairs, self.inputs(name))
-        for loop in dict.fromkeys(setting.inner_loop for setting in missing):
-            wanted = {setting: steps for setting, steps in missing.items() if setting.inner_loop == loop}
+        for loop in dict.fromkeys(configuration.inner_loop for configuration in missing):
+            wanted = {tried: steps for tried, steps in missing.items() if tried.inner_loop == loop}
             for auto in (False, True):
                 one_photo.measure(loop, auto, wanted)
             self.records.save()
         if self.options.report:
-            path = self._part_path(name)
-            files.make_folder(path.parent)
-            for old in path.parent.glob(f"{glob.escape(self._part_stem(name))}.????????.json"):
-                files.remove(old)
-            files.write_bytes(path, one_photo.part())
+            outputs.write_part(self._part_path(name), name, one_photo.part())
         return {"faces": len(pairs)}
 
     def lacks_gt(self, name: Path) -> bool:
         """Whether there are ground truths, but none that a measured photo could be compared with."""
-        record = self.records.get(name.as_posix(), self.sweep.settings[0], 0)
+        record = self.records.get(name.as_posix(), self.sweep.configurations[0], 0)
         return self.gts is not None and NO_GT in record["failed"].values()
 
     def write_outputs(self, names: list[Path]) -> bool:
@@ -203,7 +189,7 @@ class Experiment:
 
 
 class _OnePhoto:
-    """The measurements of one photo; what the unadapted network gives is computed once for all settings."""
+    """The measurements of one photo; what the unadapted network gives is computed once for all configurations."""
 
     def __init__(
         self,
@@ -227,12 +213,13 @@ class _OnePhoto:
         measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
         png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)
-        result = png, {"picture": picture, "metrics": measured.values, "failed": measured.failed}
+        failed = {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
+        result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
         if params is model.unadapted:
             self._unadapted = result
         return result
 
-    def measure(self, loop: Setting, auto: bool, wanted: dict[Setting, list[Steps]]) -> None:
+    def measure(self, loop: Configuration, auto: bool, wanted: dict[Configuration, list[Steps]]) -> None:
         """One inner loop, up to the largest number of steps that any strength of it wants, or for those that `auto`
         chooses."""
         asked = {steps for of_one in wanted.values() for steps in of_one if is_auto(steps) == auto}
@@ -251,17 +238,17 @@ class _OnePhoto:
         for steps, used, params in adaptation.results(list(asked)):
             if not auto and adaptation.diverged(steps):
                 diverged.append(steps)
-            for setting in [setting for setting in wanted if steps in wanted[setting]]:
-                weights = adaptation.at_strength(params, setting.strength)
+            for configuration in [configuration for configuration in wanted if steps in wanted[configuration]]:
+                weights = adaptation.at_strength(params, configuration.strength)
                 png, values = self._result(weights)
-                path = picture_path(experiment.options.output_dir, name, setting, steps)
+                path = picture_path(experiment.options.output_dir, name, configuration, steps)
                 if png is not None:
                     files.make_folder(path.parent)
                     files.write_bytes(path, png)
                 upto = None if auto else steps + 1
                 experiment.records.put(
                     name.as_posix(),
-                    setting,
+                    configuration,
                     steps,
                     {
                         "inputs": self._inputs,
@@ -283,26 +270,26 @@ class _OnePhoto:
     def part(self) -> bytes:
         """The report's part: the pictures of the first seed, the faces, and the losses of every inner loop."""
         experiment, name, sweep = self._experiment, self._name, self._experiment.sweep
-        bicubic = showing.bicubic(self._photo)
-        views = [parts.View(showing.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
+        bicubic = photo_views.bicubic(self._photo)
+        views = [View(photo_views.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
         losses = []
-        for setting in sweep.settings:
-            records = [experiment.records.get(name.as_posix(), setting, steps) for steps in sweep.steps]
+        for configuration in sweep.configurations:
+            records = [experiment.records.get(name.as_posix(), configuration, steps) for steps in sweep.steps]
             if values := [float(loss) for loss in records[len(sweep.numbers) - 1]["losses"]]:
-                losses.append(parts.Losses(sweep.label(setting, with_seed=True) or "inner loss", values))
-            if setting.seed != sweep.seeds[0]:
+                losses.append(LossCurve(sweep.label(configuration, with_seed=True) or "inner loss", values))
+            if configuration.seed != sweep.seeds[0]:
                 continue
             for steps, record in zip(sweep.steps, records, strict=True):
-                label = sweep.label_after(setting, steps)
+                label = sweep.label_after(configuration, steps)
                 if all(view.label != label for view in views):
-                    picture = images.read_rgb8(picture_path(experiment.options.output_dir, name, setting, steps))
-                    views.append(parts.View(label, picture, {k: float(v) for k, v in record["metrics"].items()}))
+                    picture = images.read_rgb8(picture_path(experiment.options.output_dir, name, configuration, steps))
+                    views.append(View(label, picture, {k: float(v) for k, v in record["metrics"].items()}))
         if self._gt is not None:
-            views.append(parts.View(showing.GT, self._gt))
+            views.append(View(photo_views.GT, self._gt))
         note = None if self._pairs else "no face, so every setting gives the unadapted picture"
-        faces = showing.show_faces(experiment.model, self._pairs)
+        faces = photo_views.show_faces(experiment.model, self._pairs)
         settings = {"faces": len(self._pairs), **experiment.made_with}
-        return parts.encode(parts.PhotoReport(name.as_posix(), self._photo.size, views, faces, losses, settings, note))
+        return encode_photo(PhotoReport(name.as_posix(), self._photo.size, views, faces, losses, settings, note))
 
 
 def run(options: Options) -> int:

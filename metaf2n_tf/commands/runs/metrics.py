@@ -45,8 +45,12 @@ def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Pat
     try:
         gt = gts.read(name, result.shape[:2])
     except UserError as error:
-        return measurer(result, no_gt=str(error))
+        return measurer(result, no_gt=error.message)
     return measurer(result, gt)
+
+
+def _reasons(measured: Measured) -> dict[str, str]:
+    return {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
 
 
 def _measure_all(
@@ -68,8 +72,9 @@ def _measure_all(
             if isinstance(found, str):
                 cli.say(f"left out: {found}")
             else:
-                for reason in dict.fromkeys(found.failed.values()):
-                    metrics = [metric for metric, why in found.failed.items() if why == reason]
+                failed = _reasons(found)
+                for reason in dict.fromkeys(failed.values()):
+                    metrics = [metric for metric, why in failed.items() if why == reason]
                     cli.say(f"{name}: no {', '.join(metrics)}: {reason}")
             yield name, None if isinstance(found, str) else found
     finally:
@@ -93,7 +98,7 @@ def _fid(options: Options, paths: list[Path]) -> tuple[dict, int]:
 
 def run(options: Options) -> int:
     """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
-    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
+    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, argument="result_dir")
     results = {path.relative_to(options.result_dir): path for path in paths}
     named = ((path, name.with_suffix("")) for name, path in results.items())
     listing.check_names(named, options.output_dir, "rename one")
@@ -119,8 +124,9 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
         readable.append(results[name])
         rows.append({"picture": name.as_posix()} | measured.values)
         if measured.failed:
-            failed[name.as_posix()] = measured.failed
-    summaries, not_computed = {}, dict(measurer.not_computed)
+            failed[name.as_posix()] = _reasons(measured)
+    summaries = {}
+    not_computed = {metric: cli.spelled(reason) for metric, reason in measurer.not_computed.items()}
     for metric in measurer.names:
         values = [row[metric] for row in rows if metric in row]
         if values:

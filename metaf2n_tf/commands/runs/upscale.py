@@ -17,26 +17,22 @@ from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import deciding, results
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
+from metaf2n_tf.commands.runs.reporting import REPORT, Computed, Variant, part_path, show_photo, write_page
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.report import page, parts
-from metaf2n_tf.upscale import showing, steps
+from metaf2n_tf.upscale import steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches, used_whole
-from metaf2n_tf.upscale.showing import Reported
+from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import choose_weights
 from metaf2n_tf.wording import counted
-
-REPORT, PARTS = "report.html", "report_parts"
-
-Variant = tuple[Steps, float]  # what was asked for: a number of steps, and their strength
 
 
 @dataclass(frozen=True)
@@ -107,15 +103,6 @@ class Options:
         return folders
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one photo: `{variant: encoded PNG}`, its record, and its part of the report or None."""
-
-    pictures: dict[Variant, bytes]
-    record: dict
-    part: bytes | None
-
-
 class Session:
     """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics.
 
@@ -155,7 +142,7 @@ class Session:
         """
         expected = self.settings | {"inputs": self._inputs(name), "results": _results_there(self.options, name)}
         if self.reported:
-            there = _part_path(self.options, name).is_file()
+            there = part_path(self.options.output_dir, name).is_file()
             expected["reported"] = self.reported.inputs(name) if there else None
         return [key for key, value in plain(expected).items() if key not in record or record[key] != value]
 
@@ -183,11 +170,14 @@ class Session:
                 levels[asked, strength] = upscale(adaptation.at_strength(params, strength))
         return levels, used
 
-    def process(self, name: Path) -> Outcome:
+    def compute(self, name: Path) -> tuple[dict[Variant, bytes], Computed]:
         """Adapt to one photo and super-resolve it.
 
         Args:
           name: its path relative to the input folder.
+
+        Returns:
+          `{variant: encoded PNG}`, and what they come of.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
@@ -196,7 +186,8 @@ class Session:
         try:
             inputs = self._inputs(name)
         except OSError as error:
-            raise UserError(f"{error.filename}: not a readable picture ({error.strerror})") from None
+            path = error.filename or options.input_dir / name
+            raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
@@ -234,30 +225,14 @@ class Session:
             **self.names,
             **self.settings,
         }
-        part = None
-        if self.reported:
-            views = self._views(name, photo, levels)
-            record["reported"] = self.reported.inputs(name)
-            record["metrics"] = {view.label: view.metrics for view in views if view.metrics}
-            curves = {"inner loss": adaptation.losses, "held-out loss": adaptation.held_out_losses}
-            losses = [parts.Losses(label, values) for label, values in curves.items() if values]
-            faces = showing.show_faces(self.model, pairs)
-            part = parts.encode(parts.PhotoReport(name.as_posix(), photo.size, views, faces, losses, record, note))
-        return Outcome(pictures, record, part)
+        return pictures, Computed(name, photo, pairs, adaptation, levels, record)
 
     def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
         if not self.options.adapts:
             return None
         if not adaptation.patches:
             return "no face, so super-resolved unadapted"
-        return "; ".join(adaptation.remarks(used)) or None
-
-    def _views(self, name: Path, photo: images.Photo, levels: dict[Variant, np.ndarray]) -> list[parts.View]:
-        pictures = {showing.BICUBIC: showing.bicubic(photo)}
-        for (number, strength), picture in levels.items():
-            pictures[steps.label(number, strength)] = images.as_written(picture, photo)
-        gt = showing.read_gt(self.reported.gts, name, photo.size)
-        return showing.make_views(pictures, gt, self.reported.measurer)
+        return "; ".join(map(cli.spelled, adaptation.remarks(used))) or None
 
 
 def _numbers(losses: Sequence[float]) -> list[float | None]:
@@ -284,10 +259,6 @@ def _results_there(options: Options, name: Path) -> dict[str, int | None]:
     """The checksums of a photo's results on disk, None for one that is not there."""
     paths = _output_paths(options, name).values()
     return {_in_output(options, path): files.crc32_of(path) if path.is_file() else None for path in paths}
-
-
-def _part_path(options: Options, name: Path) -> Path:
-    return files.fitting(options.output_dir / PARTS / name.with_suffix(".json"))
 
 
 def _find_done(session: Session, names: list[Path], records: dict[str, dict] | None) -> set[Path]:
@@ -322,10 +293,13 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
 
 
 def _check_places(options: Options, names: list[Path]) -> None:
+    photos = {files.real(options.input_dir / name): name for name in names}
     for name in names:
-        photo = options.input_dir / name
-        if files.real(photo) in map(files.real, _output_paths(options, name).values()):
-            raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
+        for result in map(files.real, _output_paths(options, name).values()):
+            if result in photos:
+                whose = "its result" if photos[result] == name else f"the result of {name}"
+                photo = options.input_dir / photos[result]
+                raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by {whose}")
 
 
 def run(options: Options) -> int:
@@ -346,7 +320,10 @@ def run(options: Options) -> int:
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
         failed = _process(session, todo, records) if todo else 0
         if reported:
-            _write_report(session, names, records)
+            parts = {part_path(options.output_dir, name): records.get(name.as_posix(), {}) for name in names}
+            there = {path: record for path, record in parts.items() if path.is_file()}
+            settings = [*session.names, *session.settings]
+            write_page(options.output_dir / REPORT, options.output_dir, there, settings)
     return cli.SOME_FAILED if failed else cli.OK
 
 
@@ -356,15 +333,16 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
 
     def process(photo: Path) -> dict:
         name = photo.relative_to(options.input_dir)
-        outcome = session.process(name)
-        record, part_path = outcome.record, _part_path(options, name)
+        pictures, computed = session.compute(name)
+        record, part = computed.record, part_path(options.output_dir, name)
+        outputs = {path: pictures[variant] for variant, path in _output_paths(options, name).items()}
+        if session.reported:
+            added, outputs[part] = show_photo(computed, session.model, session.reported)
+            record |= added
         # A photo counts as done once its record is there: an old one goes first, the new one comes last.
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
-        files.remove(part_path)
-        outputs = {path: outcome.pictures[variant] for variant, path in _output_paths(options, name).items()}
-        if outcome.part:
-            outputs[part_path] = outcome.part
+        files.remove(part)
         for path, content in outputs.items():
             files.make_folder(path.parent)
             files.write_bytes(path, content)
@@ -382,13 +360,3 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
     if session.faces and options.face_dir is None:
         say_turned(without_face)
     return failed
-
-
-def _write_report(session: Session, names: list[Path], records: dict[str, dict]) -> None:
-    """Put the parts of all photos that have one into `report.html`."""
-    options = session.options
-    shown = {name: _part_path(options, name) for name in names if _part_path(options, name).is_file()}
-    kept = [records.get(name.as_posix(), {}) for name in shown]
-    overview = showing.overview(f"MetaF2N: {options.output_dir}", kept, [*session.names, *session.settings])
-    page.write_page(options.output_dir / REPORT, overview, shown.values())
-    cli.say(f"report: {options.output_dir / REPORT}")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metaf2n_tf.report import parts, pictures
-from metaf2n_tf.report.parts import FacePair, Losses, PhotoReport, View
+from metaf2n_tf.report import pictures
+from metaf2n_tf.report.photo import FacePair, LossCurve, PhotoReport, View, decode_photo, encode_photo
 
 HOSTILE = "a\"b'</script><script>alert(1)</script>&lt;\u2028é\udcff.png"
 
@@ -41,11 +41,11 @@ def test_everything_arrives():
         (8, 10),
         [View("LQ, bicubic", hq, {"psnr_y": 20.5}), View("GT", hq)],
         [FacePair(lq, hq, weights), FacePair(lq, hq, None)],
-        [Losses("loss", [0.5, 0.25])],
+        [LossCurve("loss", [0.5, 0.25])],
         {"seed": 0, "path": Path("weights/x.npz"), "count": np.int64(3)},
         "a note",
     )
-    part = parts.decode(parts.encode(report))
+    part = decode_photo(encode_photo(report))
     assert (part["photo"], part["size"], part["note"]) == (HOSTILE, [8, 10], "a note")
     assert [(view["label"], view["truth"], view["metrics"]) for view in part["views"]] == [
         ("LQ, bicubic", False, {"psnr_y": 20.5}),
@@ -66,21 +66,21 @@ def test_json_is_strict_ascii_and_closes_no_element():
         HOSTILE,
         (1, 1),
         [View(HOSTILE, gradient(4, 4), {"psnr_y": float("inf"), HOSTILE: np.float64("nan")})],
-        losses=[Losses(HOSTILE, values)],
+        losses=[LossCurve(HOSTILE, values)],
         settings={HOSTILE: [float("nan"), {"deep": (float("inf"),)}]},
     )
-    content = parts.encode(report)
+    content = encode_photo(report)
     assert content.isascii()
     assert b"<" not in content
     part = strict(content)
     assert part["losses"][0]["values"] == [1.0, "NaN", "Infinity", "-Infinity", "NaN", None]
     assert part["views"][0]["metrics"] == {"psnr_y": "Infinity", HOSTILE: "NaN"}
     assert part["settings"][HOSTILE] == ["NaN", {"deep": ["Infinity"]}]
-    assert parts.decode(content) == part
+    assert decode_photo(content) == part
 
 
 def test_a_photo_without_anything():
-    part = strict(parts.encode(PhotoReport("x.png", (3, 2))))
+    part = strict(encode_photo(PhotoReport("x.png", (3, 2))))
     assert part["views"] == part["faces"] == part["losses"] == []
     assert part["thumbnail"] is part["note"] is None
 
@@ -90,7 +90,7 @@ def test_large_pictures_are_reduced():
     report = PhotoReport(
         "x.png", (750, 1025), [View("GT", gradient(3000, 4100)), View("1 step", gradient(2048, 9))], [face]
     )
-    part = parts.decode(parts.encode(report))
+    part = decode_photo(encode_photo(report))
     assert (part["views"][0]["size"], part["views"][0]["shown"]) == ([3000, 4100], [1499, 2048])
     assert decode_uri(part["views"][0]["src"]).shape == (1499, 2048, 3)
     assert part["views"][1]["size"] == part["views"][1]["shown"] == [2048, 9]
@@ -124,7 +124,7 @@ def test_plots_keep_their_bytes():
 
 
 def broken():
-    part = json.loads(parts.encode(PhotoReport("x.png", (3, 2), [View("1 step", gradient(4, 4), {"a": 1.0})])))
+    part = json.loads(encode_photo(PhotoReport("x.png", (3, 2), [View("1 step", gradient(4, 4), {"a": 1.0})])))
     yield b""
     yield json.dumps(part).encode()[:-9]
     yield b"\xff\xfe"
@@ -146,4 +146,4 @@ def broken():
 @pytest.mark.parametrize("content", broken())
 def test_what_encode_did_not_write_is_refused(content):
     with pytest.raises(ValueError, match="no part of a report"):
-        parts.decode(content)
+        decode_photo(content)

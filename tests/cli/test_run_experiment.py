@@ -23,6 +23,8 @@ from metaf2n_tf.metrics.psnr import psnr_y
 from metaf2n_tf.upscale import model
 from metaf2n_tf.weights import npz, tf1_checkpoint
 
+pytestmark = pytest.mark.usefixtures("speaking")
+
 
 @pytest.fixture
 def place(tmp_path, root, golden_mask, monkeypatch):
@@ -158,7 +160,7 @@ def test_only_what_is_missing_is_done(place, calls, capsys):
 def test_other_weights_do_not_mix(place):
     sweep.run(options(fine_tune_num=[1]))
     before = measurements()
-    with pytest.raises(UserError, match="its measurements were made with .*weights .*Remedy: another --output_dir"):
+    with pytest.raises(UserError, match="its measurements were made with .*weights .*Remedy: another output_dir"):
         sweep.run(options(fine_tune_num=[1], model_dir=Path("plain.npz")))
     assert measurements() == before
     assert sweep.run(options(fine_tune_num=[1], model_dir=Path("plain.npz"), overwrite=True)) == 0
@@ -240,8 +242,8 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
         single += ["--patch_size", 32, "--task_lr", 5e-2, "--patch_num_per_img", 4]
         commands.run(place, "test.py", *single)
         where = "steps_auto_2" if number == "auto:2" else "steps_3"
-        setting = "task_lr_0.05-patch_size_32-patch_num_per_img_4-seed_0" + ("-strength_0.5" if strength < 1 else "")
-        kept = Path("out/pictures", setting, where, "a.png").read_bytes()
+        loop = "task_lr_0.05-patch_size_32-patch_num_per_img_4-seed_0" + ("-strength_0.5" if strength < 1 else "")
+        kept = Path("out/pictures", loop, where, "a.png").read_bytes()
         assert kept == Path(f"single{strength}", "a.png").read_bytes()
     done = dict(calls)
     assert sweep.run(options(**swept)) == 0
@@ -259,11 +261,11 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
     [
         ({"output_dir": Path("LQ")}, "--output_dir LQ: is the folder of the photos"),
         ({"fine_tune_num": [0]}, "--fine_tune_num 0: nothing to compare"),
-        ({"task_lr": [-1.0]}, "--task_lr -1: a positive number"),
-        ({"patch_size": [64, 30]}, "--patch_size 30: a multiple of 4"),
-        ({"patch_num_per_img": [0]}, "--patch_num_per_img 0: at least 1"),
+        ({"task_lr": [-1.0]}, "task_lr=-1: a positive number"),
+        ({"patch_size": [64, 30]}, "patch_size=30: a multiple of 4"),
+        ({"patch_num_per_img": [0]}, "patch_num_per_img=0: at least 1"),
         ({"face_dir": Path("LQ")}, "there is no Face_LQ in it"),
-        ({"gt_dir": Path("nowhere")}, "--gt_dir nowhere: no such folder"),
+        ({"gt_dir": Path("nowhere")}, "gt_dir=nowhere: no such folder"),
     ],
 )
 def test_mistakes(place, changes, message):

@@ -18,6 +18,8 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.weights import npz
 
+pytestmark = pytest.mark.usefixtures("speaking")
+
 OPTIONS = run.Options(
     input_dir=Path("LQ"),
     face_dir=Path("faces"),
@@ -182,7 +184,7 @@ def test_every_number_of_steps_is_judged_by_itself(go):
     """The rate of the report that led here: a first step that ruins, and later ones that are not even numbers."""
     log = go(task_lr=50.0, fine_tune_num=[0, 1, 3])
     assert "a.png: the loss diverged (" in log
-    assert "unadapted weights are used. Remedy: a lower --task_lr" in log
+    assert "unadapted weights are used. Remedy: a lower task_lr" in log
     record = records()["a.png"]
     assert record["steps_used"] == {"0": 0, "1": 0, "3": 0}
     assert (record["adapted"], record["note"]) == (False, log.split("a.png: ")[1].split("\n")[0])
@@ -190,7 +192,7 @@ def test_every_number_of_steps_is_judged_by_itself(go):
     assert result("steps_0", "a.png") == result("steps_1", "a.png") == result("steps_3", "a.png")
     log = go(task_lr=1e20, fine_tune_num=[2])
     assert (records()["a.png"]["losses"][-1], records()["a.png"]["steps_used"]) == (None, {"2": 0})
-    with pytest.raises(UserError, match="--task_lr inf: a positive number"):
+    with pytest.raises(UserError, match="task_lr=inf: a positive number"):
         go(task_lr=float("inf"))
 
 
@@ -231,5 +233,5 @@ def test_several_strengths_are_one_pass(go, monkeypatch):
     assert result("a.png") == pictures[4]
     go(fine_tune_num=["auto:2"], strength=[0.0, 1.0], task_lr=5e-2)
     assert result("strength_0", "a.png") == pictures[0]
-    with pytest.raises(UserError, match="--strength 1.5: from 0"):
+    with pytest.raises(UserError, match="strength=1.5: from 0"):
         go(strength=[1.5])

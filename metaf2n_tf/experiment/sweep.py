@@ -1,4 +1,4 @@
-"""What is varied: the settings of one adaptation, and the table of all that an experiment tries."""
+"""What is varied: the configuration of one adaptation, and the table of all that an experiment tries."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,7 @@ from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class Configuration:
     """One inner loop and the strength of its change; any number of steps of it are measured on its way."""
 
     task_lr: float | str  # or "learned", by the weights
@@ -20,7 +20,7 @@ class Setting:
     strength: float = 1.0
 
     @property
-    def inner_loop(self) -> "Setting":
+    def inner_loop(self) -> "Configuration":
         """What all strengths have in common."""
         return dataclasses.replace(self, strength=1.0)
 
@@ -40,35 +40,35 @@ class Sweep:
     strength: Sequence[float] = (1.0,)
 
     @property
-    def settings(self) -> list[Setting]:
-        """All inner loops, those of one setting with their seeds side by side."""
+    def configurations(self) -> list[Configuration]:
+        """All of them, those that differ in their seeds side by side."""
         axes = self.task_lr, self.patch_size, self.patch_num_per_img, self.strength, self.seeds
-        return [Setting(*values, seed, strength) for *values, strength, seed in itertools.product(*axes)]
+        return [Configuration(*values, seed, strength) for *values, strength, seed in itertools.product(*axes)]
 
     @property
     def numbers(self) -> list[int]:
         """The steps without `auto`."""
         return [steps for steps in self.steps if not is_auto(steps)]
 
-    def label(self, setting: Setting, with_seed: bool = False) -> str:
-        """The setting by what varies in this sweep, like "task_lr 0.001, patch_size 64"; "" where nothing does."""
+    def label(self, configuration: Configuration, with_seed: bool = False) -> str:
+        """A configuration by what varies in this sweep, like "task_lr 0.001, patch_size 64"; "" where nothing does."""
         varied = {name: getattr(self, name) for name in ("task_lr", "patch_size", "patch_num_per_img", "strength")}
         if with_seed:
             varied = varied | {"seed": self.seeds}
-        values = asdict(setting)
+        values = asdict(configuration)
         return ", ".join(f"{name} {values[name]}" for name, given in varied.items() if len(given) > 1)
 
-    def label_after(self, setting: Setting, steps: Steps) -> str:
+    def label_after(self, configuration: Configuration, steps: Steps) -> str:
         """What the result after so many steps is called, like "3 steps, task_lr 0.001"."""
-        return ", ".join(filter(None, [step_label(steps), self.label(setting) if steps else ""]))
+        return ", ".join(filter(None, [step_label(steps), self.label(configuration) if steps else ""]))
 
 
-def picture_path(output_dir: Path, name: Path, setting: Setting, steps: Steps) -> Path:
-    """Where a result is kept: the unadapted one once, the others by setting (strength 1 goes without saying) and
+def picture_path(output_dir: Path, name: Path, configuration: Configuration, steps: Steps) -> Path:
+    """Where a result is kept: the unadapted one once, the others by configuration (strength 1 goes without saying) and
     steps."""
     folder = "unadapted"
     if steps:
-        values = {name: value for name, value in asdict(setting).items() if (name, value) != ("strength", 1)}
+        values = {name: value for name, value in asdict(configuration).items() if (name, value) != ("strength", 1)}
         parts = [f"{name}_{value}" for name, value in values.items()]
         folder = Path("-".join(parts), f"steps_{steps}".replace(":", "_"))
     return output_dir / "pictures" / folder / name.with_suffix(".png")

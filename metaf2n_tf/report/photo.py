@@ -42,8 +42,8 @@ class FacePair:
 
 
 @dataclass(frozen=True)
-class Losses:
-    """A curve: the loss before each step and after the last, which may be no finite number."""
+class LossCurve:
+    """The loss before each step and after the last, which may be no finite number."""
 
     label: str
     values: list[float]
@@ -61,7 +61,7 @@ class PhotoReport:
     size: tuple[int, int]
     views: list[View] = field(default_factory=list)
     faces: list[FacePair] = field(default_factory=list)
-    losses: list[Losses] = field(default_factory=list)
+    losses: list[LossCurve] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
 
@@ -105,7 +105,7 @@ def _face(face: FacePair) -> dict:
     }
 
 
-def encode(report: PhotoReport) -> bytes:
+def encode_photo(report: PhotoReport) -> bytes:
     """The JSON of one photo, pictures included as data URIs."""
     thumbnail = None
     if report.views:
@@ -119,7 +119,7 @@ def encode(report: PhotoReport) -> bytes:
             "thumbnail": thumbnail,
             "views": [_view(view) for view in report.views],
             "faces": [_face(face) for face in report.faces],
-            "losses": [{"label": losses.label, "values": losses.values} for losses in report.losses],
+            "losses": [{"label": curve.label, "values": curve.values} for curve in report.losses],
             "settings": report.settings,
         }
     )
@@ -162,8 +162,8 @@ _PART = {  # everything that the page uses
 }
 
 
-def decode(content: bytes) -> dict:
-    """Read what `encode` wrote, in JSON's types.
+def decode_photo(content: bytes) -> dict:
+    """Read what `encode_photo` wrote, in JSON's types.
 
     Raises:
       ValueError: it is damaged, or something else.

@@ -28,9 +28,9 @@ def scalars(report: Report, before: Unadapted) -> dict[str, float]:
     """`{published name: value}` of a step that is watched."""
     losses = tf.nest.map_structure(np.asarray, report.losses)
     named = {"Train inner_loop loss": losses.inner, "Train outer_loop loss, step 0": before.outer}
-    for step, (outer, judged) in enumerate(zip(losses.outer, losses.discriminator, strict=True), 1):
+    for step, (outer, discriminator) in enumerate(zip(losses.outer, losses.discriminator, strict=True), 1):
         named[f"Train outer_loop loss, step {step}"] = outer
-        named[f"Discriminator loss, step {step}"] = judged
+        named[f"Discriminator loss, step {step}"] = discriminator
     for name, at_start, after in (
         ("l1", before.l1, losses.l1),
         ("vgg", before.lpips, losses.lpips),  # the published name of the LPIPS term
@@ -65,7 +65,7 @@ def _duration(seconds: float) -> str:
     return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"
 
 
-class Watch:
+class ProgressLog:
     """Shows steps; to be used in a `with` block."""
 
     def __init__(self, logs: str, last_step: int):
@@ -96,10 +96,10 @@ class Watch:
             pace = f", {speed:.3g} steps/s, {_duration((self._last_step - step) / speed)} left"
         self._clock = step, time.monotonic()
         self._write(step, values, batch, report, before)
-        outer, judged = (np.asarray(losses)[-1] for losses in (report.losses.outer, report.losses.discriminator))
+        outer, discriminator = (np.asarray(losses)[-1] for losses in (report.losses.outer, report.losses.discriminator))
         logger.info(
             f"step {step}/{self._last_step}: inner {values['Train inner_loop loss']:.4f}, "
-            f"outer {float(before.outer):.4f} -> {outer:.4f}, discriminator {judged:.4f}, "
+            f"outer {float(before.outer):.4f} -> {outer:.4f}, discriminator {discriminator:.4f}, "
             f"W {values['W min']:.3f} {values['W mean']:.3f} {values['W max']:.3f}{pace}"
             + (f", {skipped} skipped" if skipped else "")
         )
@@ -119,7 +119,7 @@ class Watch:
         except tf.errors.OpError as error:  # no reason to end a training
             logger.warning(f"step {step} is not in TensorBoard's files: {first_line(error)}")
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "ProgressLog":
         return self
 
     def __exit__(self, *_: object) -> None:
