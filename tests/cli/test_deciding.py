@@ -28,6 +28,7 @@ def test_every_option_decides_unless_its_field_says_otherwise(options, decides):
         assert settings[name] == f"a {name}"
     assert (settings["tile_pad"], settings["weights"], settings["detector"]) == (40, "0123", None)
     assert set(deciding.names_of(given)) == {"face_dir", "model_dir", "blend"}
+    assert deciding.names_on_record(options) == [*deciding.names_of(given), *settings]
 
 
 def test_a_new_flag_decides():

@@ -16,6 +16,7 @@ from conftest import make_tiny_sr
 from PIL import Image
 
 from metaf2n_tf.commands.runs import experiment as sweep
+from metaf2n_tf.commands.runs import report
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
@@ -316,3 +317,18 @@ def test_report(place):
     assert len(part["faces"]) == 1
     assert part["faces"][0]["weights"]
     assert part["views"][2]["metrics"]["psnr_y"] == next(r for r in measurements() if r["steps"])["metrics"]["psnr_y"]
+
+
+def test_the_page_made_anew_is_the_same(place):
+    sweep.run(options(fine_tune_num=[2, "auto:2"], strength=[0.5, 1.0], seeds=[1, 0], report=True))
+    page = Path("out/report.html").read_bytes()
+    Path("out/report.html").unlink()
+    assert report.run(Path("out"), Path("out/report.html")) == 0
+    assert Path("out/report.html").read_bytes() == page
+    lines = Path("out/measurements.jsonl").read_text().splitlines(keepends=True)
+    Path("out/measurements.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(UserError, match=r"measurements.jsonl: lacks some of experiment.json. Remedy: run the exp"):
+        report.run(Path("out"), Path("out/report.html"))
+    Path("out/experiment.json").write_text('{"photos": 5}')
+    with pytest.raises(UserError, match="experiment.json: cannot be read: .*photos.* Remedy: run the experiment again"):
+        report.run(Path("out"), Path("out/report.html"))

@@ -12,6 +12,7 @@ import recipe
 import srvgg_weights
 from PIL import Image
 
+from metaf2n_tf.commands.runs import report
 from metaf2n_tf.commands.runs import upscale as run
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
@@ -235,3 +236,24 @@ def test_several_strengths_are_one_pass(go, monkeypatch):
     assert result("strength_0", "a.png") == pictures[0]
     with pytest.raises(UserError, match="strength=1.5: from 0"):
         go(strength=[1.5])
+
+
+def test_the_page_made_anew_is_the_same(go):
+    """From what lies in the folder alone, byte for byte and in the photos' order; also where the records are gone."""
+    Path("LQ/sub").mkdir()
+    for name in ("sub-x.png", "sub/b.png"):
+        shutil.copy("LQ/none.png", f"LQ/{name}")
+    go(report=True, recursive=True, fine_tune_num=[0, 1])
+    page = result("report.html")
+    Path("out/report.html").unlink()
+    assert report.run(Path("out"), Path("out/report.html")) == 0
+    assert result("report.html") == page
+    assert "4 photos have their results already" in go(report=True, recursive=True, fine_tune_num=[0, 1])
+    assert report.run(Path("out"), Path("elsewhere/page.html")) == 0
+    assert Path("elsewhere/page.html").read_bytes() == result("report.html") == page
+    Path("out/results.jsonl").unlink()
+    assert report.run(Path("out"), Path("out/report.html")) == 0
+    assert result("report.html").count(b'id="photo-') == page.count(b'id="photo-') == 4
+    shutil.rmtree("out/report_parts")
+    with pytest.raises(UserError, match="^out: there is no report_parts in it. Remedy: run upscale with --report$"):
+        report.run(Path("out"), Path("out/report.html"))
