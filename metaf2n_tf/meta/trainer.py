@@ -61,7 +61,8 @@ def _need(name: str, path: str, *remedy: Part) -> None:
     except UserError as error:
         raise UserError(f"{name} = ", error) from None
     if not places.exists(found):
-        raise UserError(f"{name} = {path}: no such file. Remedy: ", *remedy)
+        shown = path if found == Path(path) else found
+        raise UserError(f"{name} = {shown}: no such file. Remedy: ", *remedy)
 
 
 def _as_in_config(argument: Argument) -> str:
