@@ -25,7 +25,7 @@ DAMAGE = (ValueError, LookupError, struct.error, DecodeError, MemoryError)  # `r
 _FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
 # Names share their beginnings, so that an entry of 6 bytes may ask for 1000: a training of RRDBNet has 2,300 entries in
 # 120 kB.
-_LONGEST_INDEX, _MOST_ENTRIES, _LONGEST_NAME = 4 << 20, 1 << 16, 1000
+_LONGEST_INDEX, _MOST_ENTRIES, _LONGEST_NAME = 4 << 20, 1 << 14, 1000
 _DTYPES = {  # numbers of types.proto
     1: np.float32,
     2: np.float64,
