@@ -9,6 +9,9 @@ from pathlib import Path
 from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
 
 
+PICTURES = "pictures"
+
+
 @dataclass(frozen=True, order=True)
 class Setting:
     """One inner loop and the strength of its change; any number of steps of it are measured on its way."""
@@ -71,4 +74,4 @@ def picture_path(output_dir: Path, name: Path, setting: Setting, steps: Steps) -
         values = {name: value for name, value in asdict(setting).items() if (name, value) != ("strength", 1)}
         parts = [f"{name}_{value}" for name, value in values.items()]
         folder = Path("-".join(parts), f"steps_{steps}".replace(":", "_"))
-    return output_dir / "pictures" / folder / name.with_suffix(".png")
+    return output_dir / PICTURES / folder / name.with_suffix(".png")

@@ -7,6 +7,7 @@ order, from any position, and by TensorFlow's own reader, which checks every rec
 """
 
 import math
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def _unreadable(shard: str, otherwise: str) -> UserError:
 
 def _open_shard(shard: str) -> tuple[int, int]:
     """(bytes in the file, bytes of its first record with its frame); (0, 0) for an empty file."""
+    if os.path.exists(shard) and not os.path.isfile(shard):  # a pipe would keep one waiting
+        raise UserError(f"{shard}: not a file")
     try:
         size = tf.io.gfile.stat(shard).length
         with tf.io.gfile.GFile(shard, "rb") as stream:
