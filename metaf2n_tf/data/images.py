@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ _HELD_BY_TIFF = {1: 1, 5: _LZW, 7: _JPEG, 8: _DEFLATE, 32946: _DEFLATE, 32773: _
 _TIFF_FAX = {2, 3, 4}
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is that of size.py
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, in two lines that do not name the file
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def list_photos(
     Raises:
       UserError: as `listing.list_photos`, or the results would lie among the photos.
     """
-    if files.real(output_dir) == files.real(input_dir):
+    photos = input_dir.parent if input_dir.is_file() else input_dir  # whose neighbours are not listed, but are there
+    if files.real(output_dir) == files.real(photos):
         raise UserError(Argument("output_dir", output_dir), ": is the folder of the photos. Remedy: name another one")
     faces = [] if face_dir is None else [face_dir / side for side in SIDES]
     return listing.list_photos(input_dir, extensions, recursive, output_dir, [output_dir, *faces])

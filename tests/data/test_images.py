@@ -116,6 +116,49 @@ def test_deep_tiff_whose_white_is_zero(tmp_path):
     )
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("array", [RGB[..., 0], RGB, np.dstack([RGB, ALPHA])], ids=["gray", "rgb", "rgba"])
+def test_tiffs_on_their_side(tmp_path, array, orientation):
+    path = save(tmp_path / "t.tif", array, tiffinfo={274: orientation})
+    exif = Image.Exif()
+    exif[274] = orientation
+    expected = images.read_photo(save(tmp_path / "t.png", array, exif=exif))
+    photo = images.read_photo(path)
+    np.testing.assert_array_equal(photo.rgb, expected.rgb)
+    assert photo.gray or array.shape[2] == 3 or np.array_equal(photo.alpha, expected.alpha)
+
+
+def test_tiffs_of_one_bit_and_of_channels_on_their_own(tmp_path):
+    bits = RGB[..., 0] > 127
+    np.testing.assert_array_equal(images.read_photo(save(tmp_path / "b.tif", bits)).rgb[..., 0], np.float32(bits))
+    path = write_tiff(tmp_path / "planes.tif", DEEP[..., :3], 2)
+    interleaved = struct.pack("<HHIHH", 284, 3, 1, 1, 0)
+    assert interleaved in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(interleaved, struct.pack("<HHIHH", 284, 3, 1, 2, 0)))
+    with pytest.raises(UserError, match="each channel on its own. Remedy: save it with the channels interleaved"):
+        images.read_photo(path)
+
+
+def test_claims_of_fax_and_of_webp(tmp_path):
+    save(tmp_path / "fax.tif", RGB[..., 0] > 127, compression="group4")
+    fax = (tmp_path / "fax.tif").read_bytes()
+    for tag in (256, 257, 278):
+        at = fax.index(struct.pack("<H", tag) + b"\3\0\1\0\0\0") if struct.pack("<HHI", tag, 3, 1) in fax else -1
+        kind, value = (3, struct.pack("<HH", 30000, 0)) if at >= 0 else (4, struct.pack("<I", 30000))
+        at = fax.index(struct.pack("<HHI", tag, kind, 1)) + 8
+        fax = fax[:at] + value + fax[at + 4 :]
+    (tmp_path / "fax.tif").write_bytes(fax)
+    save(tmp_path / "a.webp", RGB)
+    webp = (tmp_path / "a.webp").read_bytes()
+    at = webp.index(b"\x9d\x01\x2a") + 3  # width and height follow
+    (tmp_path / "a.webp").write_bytes(webp[:at] + struct.pack("<HH", 16383, 16383) + webp[at + 4 :])
+    for name in ("fax.tif", "a.webp"):
+        with pytest.raises(UserError, match="its header says .* pixels, too many for"):
+            images.read_photo(tmp_path / name)
+    flat = save(tmp_path / "flat.webp", np.zeros((3000, 3000, 3), np.uint8))  # as small as an honest one becomes
+    assert images.read_photo(flat).size == (3000, 3000)
+
+
 def test_damaged_exif_is_left_out_and_said_so(tmp_path, monkeypatch, caplog):
     exif = Image.Exif()
     exif[0x010F] = "camera"

@@ -16,7 +16,7 @@ from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
-from metaf2n_tf.experiment.sweep import Configuration, Sweep, picture_path
+from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
@@ -295,6 +295,8 @@ class _OnePhoto:
 def run(options: Options) -> int:
     """Run an experiment, or go on with it. Returns the exit code."""
     options.check()
+    if files.real(options.input_dir).is_relative_to(files.real(options.output_dir / PICTURES)):
+        raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
     places = options.input_dir, options.face_dir, options.output_dir
     input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
     options = dataclasses.replace(options, input_dir=input_dir)

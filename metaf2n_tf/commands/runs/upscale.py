@@ -306,7 +306,10 @@ def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
     places = options.input_dir, options.face_dir, options.output_dir
-    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    if options.keeps_records:
+        input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    else:
+        input_dir, photos = options.input_dir.parent, [options.input_dir]
     options = dataclasses.replace(options, input_dir=input_dir)
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)

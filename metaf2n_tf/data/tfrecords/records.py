@@ -120,8 +120,8 @@ def _unreadable(shard: str, otherwise: str) -> UserError:
 
 def _open_shard(shard: str) -> tuple[int, int]:
     """(bytes in the file, bytes of its first record with its frame); (0, 0) for an empty file."""
-    if os.path.exists(shard) and not os.path.isfile(shard):  # a pipe would be waited for
-        raise UserError(f"{shard}: no file")
+    if os.path.exists(shard) and not os.path.isfile(shard):  # a pipe would keep one waiting
+        raise UserError(f"{shard}: not a file")
     try:
         size = tf.io.gfile.stat(shard).length
         with tf.io.gfile.GFile(shard, "rb") as stream:
