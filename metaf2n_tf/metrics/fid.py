@@ -200,14 +200,16 @@ def _read_moments(path: Path) -> tuple[Moments, str | None]:
     """What a `.npz` file of ours or of pytorch-fid holds, and our fingerprint if it is one of ours."""
     arrays = npz.read_arrays(path)
     try:
+        count = int(arrays["count"]) if "count" in arrays else None
+        key = str(arrays["key"]) if "key" in arrays else None
         found, width = [arrays[name] for name in ("mu", "sigma")], inception.FEATURES
-        shapes = [value.shape for value in found]
+        shapes = [value.shape for value in found if value.dtype.kind != "U"]
+        if len(shapes) < len(found):
+            raise TypeError("a text")
         if shapes != [(width,), (width, width)]:
             wanted = f"({width},) and ({width}, {width})"
             raise UserError(f"{path}: mu and sigma have the shapes {shapes[0]} and {shapes[1]}, expected {wanted}")
         mean, covariance = (np.asarray(value, np.float64) for value in found)
-        count = int(arrays["count"]) if "count" in arrays else None
-        key = str(arrays["key"]) if "key" in arrays else None
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: not a .npz file with mu and sigma. Remedy: make it anew") from error
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
