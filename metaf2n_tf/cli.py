@@ -18,7 +18,7 @@ OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 def printable(text: str) -> str:
-    """The text with escapes in place of what would break its line, or do more to a terminal: names may hold anything."""
+    """The text with escapes for what would break its line, or do more to a terminal: names may hold anything."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
 
-
 PICTURES = "pictures"
 
 
