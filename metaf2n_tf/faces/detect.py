@@ -1,7 +1,7 @@
 """Face detectors: a photo in, boxes with five landmarks out. `DETECTORS` is the table of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class Detector:
     fetched: bool = False
 
 
+def _box(corners: Iterable[float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = map(float, corners)
+    return x0, y0, x1, y1
+
+
 def _retinaface_r50(weights: Path) -> Detect:
     """The published detector, with the published order of things: threshold, best first, suppression."""
     params = {name: tf.constant(value) for name, value in load_retinaface(weights).items()}
@@ -62,17 +67,17 @@ def _retinaface_r50(weights: Path) -> Detect:
 
     def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
         height, width = rgb.shape[:2]
-        images = tf.constant(rgb[None, ..., ::-1] - np.float32(retinaface.MEAN_BGR))
+        images = tf.constant(rgb[None, ..., ::-1] - np.array(retinaface.MEAN_BGR, np.float32))
         box_offsets, scores, landmark_offsets = (output.numpy()[0] for output in forward(params, images))
         anchors = retinaface.priors(height, width)
         above = np.flatnonzero(scores > confidence)
         best = above[scores[above].argsort()[::-1][:_MOST_BEFORE_OVERLAP]]
         boxes, landmarks = retinaface.decode(anchors[best], box_offsets[best], landmark_offsets[best])
-        size = np.float32([width, height])
+        size = np.array([width, height], np.float32)
         detections = np.column_stack([boxes * np.tile(size, 2), scores[best]])
         kept = retinaface.suppress(detections, _OVERLAP)[:_MOST]
         return [
-            Face(index, tuple(detections[row, :4]), float(detections[row, 4]), landmarks[row] * size)
+            Face(index, _box(detections[row, :4]), float(detections[row, 4]), landmarks[row] * size)
             for index, row in enumerate(kept)
         ]
 
@@ -98,9 +103,9 @@ def _retinaface(weights: Path) -> Detect:
         return [
             Face(
                 index,
-                tuple(map(float, face["facial_area"])),
+                _box(face["facial_area"]),
                 float(face["score"]),
-                np.float32(list(face["landmarks"].values())),
+                np.array(list(face["landmarks"].values()), np.float32),
             )
             for index, face in enumerate(found.values())
         ]
@@ -117,15 +122,12 @@ def _mtcnn() -> Detect:
     def detect(rgb: np.ndarray, confidence: float) -> list[Face]:
         if min(rgb.shape[:2]) < _SMALLEST:
             return []
-        rows = network.detect_faces(
-            rgb,
-            fit_to_image=False,
-            box_format="xyxy",
-            output_type="numpy",
-            threshold_onet=min(_MTCNN_OUTPUT, confidence),
+        onet = min(_MTCNN_OUTPUT, confidence)
+        rows = np.asarray(
+            network.detect_faces(rgb, fit_to_image=False, box_format="xyxy", output_type="numpy", threshold_onet=onet)
         )
         return [
-            Face(index, tuple(map(float, row[1:5])), float(row[5]), np.float32(row[6:16]).reshape(2, 5).T)
+            Face(index, _box(row[1:5]), float(row[5]), np.asarray(row[6:16], np.float32).reshape(2, 5).T)
             for index, row in enumerate(rows)
         ]
 
@@ -160,7 +162,7 @@ def detect_faces(detect: Detect, rgb: np.ndarray, confidence: float = CONFIDENCE
         rgb = cv2.resize(rgb, None, fx=_REDUCED / longest, fy=_REDUCED / longest)
         scale = np.float32(_REDUCED / longest)
     return [
-        Face(face.index, tuple(np.float32(face.box) / scale), face.score, face.landmarks / scale)
+        Face(face.index, _box(np.array(face.box, np.float32) / scale), face.score, face.landmarks / scale)
         for face in detect(rgb, confidence)
         if face.score >= confidence and np.isfinite(face.box).all() and np.isfinite(face.landmarks).all()
     ]

@@ -44,7 +44,7 @@ def _rounded(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or not (rgb.dtype == np.uint8 or np.issubdtype(rgb.dtype, np.floating)):
         raise ValueError(f"expected uint8 or float (H, W, 3), not {rgb.dtype} {rgb.shape}")
     if rgb.dtype == np.uint8:
-        return rgb, np.float32(rgb)
+        return rgb, rgb.astype(np.float32)
     levels = np.round(np.clip(rgb, 0.0, 1.0) * 255)
     return levels.astype(np.uint8), levels.astype(np.float32, copy=False)
 
@@ -67,7 +67,7 @@ class FaceFinder:
         published_crops: bool = False,
         exemplar_dir: Path | None = None,
         exemplar_map: Path | None = None,
-        sr: Callable[[], Mapping[str, np.ndarray]] | None = None,
+        sr: Callable[[], Mapping] | None = None,
     ):
         """Choose and build both; which were chosen is logged.
 

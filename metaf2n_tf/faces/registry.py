@@ -72,7 +72,7 @@ def choose(
     for candidate in preferred if name is None else (key,):
         row = table[candidate]
         try:
-            weights = row.weights and find_weights(row.weights, row.fetched)
+            weights = find_weights(row.weights, row.fetched) if row.weights else None
         except UserError as error:
             if name is not None:
                 raise UserError(Argument(argument, name), ": ", error) from None

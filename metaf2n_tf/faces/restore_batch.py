@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from metaf2n_tf.data.meta_batches import BatchRestorer
 from metaf2n_tf.faces import restorers
 from metaf2n_tf.faces.registry import choose
@@ -14,7 +12,7 @@ def make_restorer(
     name: str,
     side: int,
     *,
-    sr: Callable[[], Mapping[str, np.ndarray]] | None = None,
+    sr: Callable[[], Mapping] | None = None,
     exemplar_dir: Path | None = None,
 ) -> BatchRestorer:
     """The restorer of that name; none ever takes another one's place.

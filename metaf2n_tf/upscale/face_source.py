@@ -1,5 +1,6 @@
 """Where a photo's face pairs come from: a folder that holds them, or a detector and a restorer."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ class FaceSource:
           UserError: as `FaceFinder`, or the restorer takes exemplars, which can only be named where a folder of faces
             is made.
         """
-        self._face_dir, self._finder = face_dir, None
-        if face_dir is None:
+        self._face_dir, finder = face_dir, None
+        if face_dir is not None:
+            self._pairs: Callable[[np.ndarray, Path], list[Pair]] = lambda _, name: folder.read_pairs(face_dir, name)
+        else:
             row = restorers.RESTORERS.get((restorer or "").partition(":")[0])
             if row and row.exemplars:
                 raise UserError(
@@ -33,8 +36,9 @@ class FaceSource:
                     "faces as ",
                     Argument("face_dir"),
                 )
-            self._finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
-        self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+            finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
+            self._pairs = finder.pairs
+        self.settings = {name: getattr(finder, name, None) for name in self.SETTINGS}
 
     def inputs(self, name: Path) -> list[int]:
         """Checksums of the files of a photo's faces, where they come from files."""
@@ -50,4 +54,4 @@ class FaceSource:
         Raises:
           UserError: the folder's faces cannot be used.
         """
-        return self._finder.pairs(rgb, name) if self._finder else folder.read_pairs(self._face_dir, name)
+        return self._pairs(rgb, name)

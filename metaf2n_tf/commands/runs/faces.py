@@ -43,13 +43,14 @@ class Options:
 def _pictures(options: Options, find_faces: FaceFinder, rgb: np.ndarray, name: Path) -> tuple[folder.Pictures, int]:
     """Everything that is written of one photo, and how many of its faces could not be restored."""
     found = find_faces(rgb, name)
-    pictures = {
+    pictures: dict[str, dict[int | None, np.ndarray]] = {
         folder.HQ: {item.face.index: item.hq for item in found.restored},
         folder.LQ: {item.face.index: item.lq for item in found.restored},
     }
     if options.save_aligned:
-        pictures[folder.ALIGNED_LQ] = {item.face.index: item.aligned[0] for item in found.restored}
-        pictures[folder.ALIGNED_HQ] = {item.face.index: item.aligned[1] for item in found.restored}
+        aligned = {item.face.index: item.aligned for item in found.restored if item.aligned}
+        pictures[folder.ALIGNED_LQ] = {index: taken for index, (taken, _) in aligned.items()}
+        pictures[folder.ALIGNED_HQ] = {index: given for index, (_, given) in aligned.items()}
     if options.preview:
         used = [item.face for item in found.restored]
         pictures[folder.PREVIEW] = {None: draw_faces(rgb, used, found.unused + found.failed)}

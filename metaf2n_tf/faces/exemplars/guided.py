@@ -64,7 +64,7 @@ class GuidedNetwork:
         levels = self.levels(square, landmarks, exemplars)
         if not np.isfinite(levels).all():
             raise UserError(NOT_FINITE)
-        return np.uint8(np.rint(levels))
+        return np.rint(levels).astype(np.uint8)
 
 
 class GuidedRestorer:

@@ -28,7 +28,7 @@ class Needs:
     who is who, see `faces.exemplars.persons`; find_faces: detects faces in them, uint8 (H, W, 3) to faces.
     """
 
-    sr: "Callable[[], Mapping[str, np.ndarray]] | None" = None
+    sr: Callable[[], Mapping] | None = None
     exemplar_dir: Path | None = None
     exemplar_map: Path | None = None
     find_faces: "Callable[[np.ndarray], list[Face]] | None" = None
@@ -120,7 +120,7 @@ def without_exemplars() -> list[str]:
 
 def described(table: Mapping[str, Restorer]) -> str:
     """For a help text: the names, and in words what each is."""
-    return "; ".join(f"{name}: {row.words}" for name, row in table.items())
+    return ", ".join(f"{name} ({row.words})" for name, row in table.items())
 
 
 def defaults() -> list[str]:
@@ -136,10 +136,6 @@ def _check_exemplars(name: str, needs: Needs) -> None:
     if needs.exemplar_map and not needs.exemplar_dir:
         raise UserError(
             Argument("exemplar_map"), ": names persons of ", Argument("exemplar_dir"), ", which is not given"
-        )
-    if name in takes and not needs.exemplar_dir:
-        raise UserError(
-            Argument("restorer", name), ": needs HQ photos of the persons. Remedy: ", Argument("exemplar_dir")
         )
 
 

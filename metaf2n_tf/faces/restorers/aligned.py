@@ -1,7 +1,7 @@
 """Networks that take aligned faces, and give them at the same size."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _GPU_BATCH = 4  # aligned faces at a time; on a CPU several at once are no faste
 
 
 def restore_aligned(
-    network: Callable[[np.ndarray], Sequence[np.ndarray | None]], size: int, published_crops: bool
+    network: Callable[[np.ndarray], Iterable[np.ndarray | None]], size: int, published_crops: bool
 ) -> PhotoRestorer:
     """A restorer of photos' faces out of a network that takes aligned faces.
 
@@ -32,24 +32,24 @@ def restore_aligned(
       published_crops: cut HQ faces as the published script does, 1.5 HQ pixels off their LQ faces.
     """
 
-    def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
+    def restore(rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:
         if not faces:
             return []
         transforms = [align.fit_face(face.landmarks, size) for face in faces]
         rim = 0 if published_crops else 1
         squares = align.warp_to_squares(rgb, [forward for forward, _ in transforms], size, rim)
         found = []
-        for face, (_, inverse), square, restored in zip(faces, transforms, squares, network(squares), strict=True):
-            if restored is None:
+        for face, (_, inverse), square, given in zip(faces, transforms, squares, network(squares), strict=True):
+            if given is None:
                 continue
             if published_crops:
-                canvas = align.published_canvas_x4(restored, inverse, rgb.shape[:2])
+                canvas = align.published_canvas_x4(given, inverse, rgb.shape[:2])
                 lq, hq = cut_published(rgb, canvas, face)
             else:
                 rows, cols = face_slices(face, rgb.shape[:2])
                 lq = rgb[rows, cols]
-                hq = align.paste_x4(restored, inverse, lq, (rows.start, cols.start))
-            found.append(RestoredFace(face, lq, hq, (square, restored)))
+                hq = align.paste_x4(given, inverse, lq, (rows.start, cols.start))
+            found.append(RestoredFace(face, lq, hq, (square, given)))
         return found
 
     return restore

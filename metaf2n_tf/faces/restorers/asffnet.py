@@ -18,10 +18,13 @@ from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, Library
 from metaf2n_tf.faces.restored import PhotoRestorer, RestoredFace, Source
 from metaf2n_tf.faces.restorers import Needs
 from metaf2n_tf.faces.restorers.aligned import restore_aligned
-from metaf2n_tf.faces.restorers.levels import checked, rounded
-from metaf2n_tf.networks.sr import SCALE
+from metaf2n_tf.faces.restorers.levels import checked, hq_size, rounded
 
 logger = logging.getLogger(__name__)
+
+
+def _mtcnn() -> Callable[[np.ndarray], list[Face]]:
+    return functools.partial(detect_faces, DETECTORS["mtcnn"].build())
 
 
 def restore_batch(guided: GuidedRestorer, exemplars: Sequence[Exemplar]) -> BatchRestorer:
@@ -36,10 +39,9 @@ def restore_batch(guided: GuidedRestorer, exemplars: Sequence[Exemplar]) -> Batc
         return np.stack([guided.network.levels(*face, exemplars) for face in zip(squares, landmarks, strict=True)])
 
     def restore(lq: tf.Tensor) -> tf.Tensor:
-        side = SCALE * lq.shape[1]
         levels = tf.numpy_function(restore_levels, [lq], tf.float32, stateful=False)
         levels = tf.ensure_shape(levels, [lq.shape[0], SIZE, SIZE, 3])
-        return checked(tf.image.resize(levels, [side, side], "area"), rounded)
+        return checked(tf.image.resize(levels, hq_size(lq), "area"), rounded)
 
     return restore
 
@@ -49,16 +51,15 @@ class Guided:
     """See `restorers.Loaded`: the network is read where it is known whose exemplars guide it."""
 
     weights: Path
-    needs: Needs
-
-    def _guided(self, library: Library, find_faces: Callable[[np.ndarray], list[Face]]) -> GuidedRestorer:
-        return GuidedRestorer(self.weights, library, find_faces)
+    exemplar_dir: Path
+    exemplar_map: Path | None
+    find_faces: Callable[[np.ndarray], list[Face]] | None
 
     def for_photos(self, published_crops: bool) -> PhotoRestorer:
         """See `restorers.Loaded`."""
-        library = Library(self.needs.exemplar_dir, self.needs.exemplar_map)
+        library = Library(self.exemplar_dir, self.exemplar_map)
         logger.info(f"exemplars: of {', '.join(library.persons)}")
-        guided = self._guided(library, self.needs.find_faces)
+        guided = GuidedRestorer(self.weights, library, self.find_faces or _mtcnn())
 
         def restore(rgb: np.ndarray, faces: list[Face], photo: Source) -> list[RestoredFace]:
             network = functools.partial(guided, photo=photo, indices=[face.index for face in faces])
@@ -68,19 +69,26 @@ class Guided:
 
     def for_batches(self, side: int) -> BatchRestorer:
         """See `restorers.Loaded`."""
-        library = Library(self.needs.exemplar_dir)
+        library = Library(self.exemplar_dir)
         if len(library.persons) > 1:
             raise UserError(
-                Argument("exemplar_dir", self.needs.exemplar_dir),
+                Argument("exemplar_dir", self.exemplar_dir),
                 f": holds {len(library.persons)} persons, and TFRecords do not say whose faces they hold. Remedy: a "
                 "set of one person's faces, with that person's photos",
             )
-        guided = self._guided(library, functools.partial(detect_faces, DETECTORS["mtcnn"].build()))
+        guided = GuidedRestorer(self.weights, library, _mtcnn())
         exemplars = guided.exemplars(library.persons[0])
         logger.info(f"{len(exemplars)} exemplars; faces are found in them by mtcnn where they have no landmarks")
         return restore_batch(guided, exemplars)
 
 
 def load(weights: Path, needs: Needs) -> Guided:
-    """Nothing is read yet."""
-    return Guided(weights, needs)
+    """Nothing is read yet.
+
+    Raises:
+      UserError: there are no HQ photos.
+    """
+    if needs.exemplar_dir is None:
+        remedy = Argument("exemplar_dir")
+        raise UserError(Argument("restorer", "asffnet"), ": needs HQ photos of the persons. Remedy: ", remedy)
+    return Guided(weights, needs.exemplar_dir, needs.exemplar_map, needs.find_faces)

@@ -52,8 +52,8 @@ class InPlace:
         """See `restorers.Loaded`."""
         resolver, params = SuperResolver(), self._on_device()
 
-        def enlarge(images: tf.Tensor) -> np.ndarray:
-            return resolver(params, np.asarray(images)[0])[None]
+        def enlarge(images: tf.Tensor) -> tf.Tensor:
+            return tf.constant(resolver(params, np.asarray(images)[0])[None])
 
         def restore(rgb: np.ndarray, faces: list[Face], _: Source) -> list[RestoredFace]:
             found = []
@@ -62,7 +62,7 @@ class InPlace:
                 around = max(_CONTEXT, round(self.context * max(rows.stop - rows.start, cols.stop - cols.start)))
                 wide_rows, inner_rows = _widen(rows, rgb.shape[0], around)
                 wide_cols, inner_cols = _widen(cols, rgb.shape[1], around)
-                images = np.float32(rgb[None, wide_rows, wide_cols]) / np.float32(255)
+                images = tf.constant(rgb[None, wide_rows, wide_cols].astype(np.float32) / np.float32(255))
                 hq = to_levels(np.asarray(self.restore(enlarge, images))[0])
                 hq = hq[times_scale(inner_rows), times_scale(inner_cols)]
                 found.append(RestoredFace(face, rgb[rows, cols], hq))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.data.operations.resize import resize_to
@@ -28,11 +29,16 @@ def rounded(levels: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(tf.round(levels), 0.0, 255.0)
 
 
+def hq_size(lq: tf.Tensor) -> tuple[int, int]:
+    """(height, width) of the HQ faces of LQ ones (N, h, w, 3), whose size must be known."""
+    height, width = (SCALE * np.array(lq.shape[1:3], int)).tolist()
+    return height, width
+
+
 def enlarge(lq: tf.Tensor) -> tf.Tensor:
     """x4 by PyTorch's bicubic: levels (N, s, s, 3) to float32 levels (N, 4s, 4s, 3), neither clipped nor rounded."""
     planes = tf.transpose(tf.cast(lq, tf.float32), [0, 3, 1, 2])
-    size = (SCALE * planes.shape[2], SCALE * planes.shape[3])
-    return tf.transpose(resize_to(planes, size, "bicubic"), [0, 2, 3, 1])
+    return tf.transpose(resize_to(planes, hq_size(lq), "bicubic"), [0, 2, 3, 1])
 
 
 def checked(levels: tf.Tensor, to_levels: ToLevels) -> tf.Tensor:

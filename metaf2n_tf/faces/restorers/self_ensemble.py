@@ -11,7 +11,7 @@ from metaf2n_tf.faces.restorers.in_place import Enlarge, InPlace
 
 def restore(enlarge: Enlarge, images: tf.Tensor) -> tf.Tensor:
     """Float32 (N, h, w, 3) in [0, 1] to (N, 4h, 4w, 3), not clipped."""
-    total = 0.0
+    total = tf.zeros([])
     for turns in range(4):
         for flip in (False, True):
             view = tf.image.rot90(images, turns)

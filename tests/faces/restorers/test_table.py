@@ -40,8 +40,8 @@ def test_a_restorer_from_outside_restores_photos_and_meta_batches(toy, caplog):
 
 
 def test_its_row_is_in_the_help_and_among_the_defaults(toy):
-    assert "; toy: the negative" in restorers.described(restorers.of_photos())
-    assert "; toy: the negative" in restorers.described(restorers.of_batches())
+    assert ", toy (the negative)" in restorers.described(restorers.of_photos())
+    assert ", toy (the negative)" in restorers.described(restorers.of_batches())
     assert restorers.without_exemplars()[-1] == restorers.defaults()[-1] == "toy"
 
 
