@@ -248,5 +248,5 @@ def test_nothing_to_compare(folder):
     with pytest.raises(UserError, match="gt_dir=nowhere: no such folder"):
         evaluate.run(options(gt_dir=Path("nowhere")))
     save(folder / "GT" / "a.png")
-    with pytest.raises(UserError, match="--fid_ref_dir nowhere: no such folder, nor a .npz file"):
+    with pytest.raises(UserError, match="fid_ref_dir=nowhere: no such folder, nor a .npz file"):
         evaluate.run(options(fid_ref_dir=Path("nowhere")))
