@@ -126,7 +126,8 @@ class _Output(io.FileIO):
 
     _said = False
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any, /) -> int:
+        """As `FileIO`; what cannot be written is gone."""
         try:
             return super().write(data)
         except OSError as error:

@@ -20,7 +20,7 @@ _RECORD = {
     "patch_num_per_img": int,
     "seed": int,
     "strength?": float,  # records of earlier versions have none of these three
-    "steps_used?": int,
+    "steps_used": int,
     "held_out_losses?": [NUMBER],
     "steps": (int, str),
     "inputs": [(int, None)],
@@ -58,6 +58,10 @@ class Records:
     def get(self, photo: str, configuration: Configuration, steps: Steps) -> dict | None:
         """One record, or None."""
         return self._records.get((photo, configuration, steps))
+
+    def __getitem__(self, key: tuple[str, Configuration, Steps]) -> dict:
+        """One record that is there."""
+        return self._records[key]
 
     def put(self, photo: str, configuration: Configuration, steps: Steps, values: dict) -> None:
         """Add or replace one.

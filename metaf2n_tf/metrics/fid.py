@@ -189,7 +189,7 @@ def _list_pictures(folder: Path) -> list[Path]:
 def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.Tensor], resize: str) -> str:
     digest = hashlib.sha256(str(_CACHE_VERSION).encode())
     for name in sorted(inception.variable_shapes()):
-        digest.update(np.ascontiguousarray(params[name]))
+        digest.update(np.ascontiguousarray(params[name]).data)
     for picture in pictures:
         size, time = files.size_and_time(picture)
         digest.update(b"\0" + os.fsencode(picture.name) + f"\0{size}\0{time}".encode())
@@ -233,7 +233,7 @@ def _read_cache(path: Path, key: str) -> Moments | None:
 
 def _write_cache(path: Path, moments: Moments, key: str) -> None:
     stream = io.BytesIO()
-    np.savez(stream, mu=moments.mean, sigma=moments.covariance, count=moments.count, key=key)
+    np.savez(stream, mu=moments.mean, sigma=moments.covariance, count=np.asarray(moments.count), key=key)
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
@@ -242,7 +242,9 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
 
 def left_out(folder: Path, moments: Moments) -> int:
     """How many of a reference's pictures are not in its moments, because they could not be read."""
-    return len(_list_pictures(folder)) - moments.count if folder.is_dir() else 0
+    if moments.count is None or not folder.is_dir():
+        return 0
+    return len(_list_pictures(folder)) - moments.count
 
 
 def reference_statistics(

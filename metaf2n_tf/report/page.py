@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Overview:
     title: str
     settings: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, np.ndarray | bytes]] = field(default_factory=list)
+    pictures: Sequence[tuple[str, np.ndarray | bytes]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     metrics: dict[str, Reading] = field(default_factory=dict)
 

@@ -162,8 +162,10 @@ class Session:
                 unadapted.append(self.model.upscale(photo.rgb, params, photo.depth))
             return unadapted[0]
 
-        levels = {(0, 1.0): upscale(self.model.unadapted)} if self.options.report else {}
-        used = {}
+        levels: dict[Variant, np.ndarray] = {}
+        if self.options.report:
+            levels[0, 1.0] = upscale(self.model.unadapted)
+        used: dict[Steps, int] = {}
         for asked, number, params in adaptation.results(self.options.fine_tune_num):
             used[asked] = number
             for strength in self.options.strength:
@@ -201,7 +203,7 @@ class Session:
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
         levels, used = self._upscale(adaptation, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo)
+        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
         pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
         note = self._note(adaptation, used)
         if note:
@@ -239,10 +241,9 @@ def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(photo: images.Photo) -> np.ndarray:
-    height, width = photo.size
-    size = (SCALE * width, SCALE * height)
-    return images.to_levels(cv2.resize(photo.alpha, size, interpolation=cv2.INTER_CUBIC), photo.depth)
+def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
+    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
+    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
 
 
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
