@@ -14,6 +14,7 @@ FACE_MESH := weights/face_landmark.tflite
 PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
+unexport METAF2N_WEIGHTS  # all weights of these targets stay in ./weights
 
 .PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
 
@@ -64,19 +65,22 @@ bench-portable: $(VENV)/installed  ## both steps as StableHLO, run by JAX, which
 bench-metrics: $(VENV)/installed $(LPIPS) $(NIQE)  ## the metrics beside the published code, which TORCH_PYTHON must have
 	$(RUN) benchmarks/metrics.py --torch_python $(TORCH_PYTHON)
 
-$(FACE_MESH): | $(VENV)/installed
+weights:
+	mkdir -p $@
+
+$(FACE_MESH): | weights $(VENV)/installed
 	$(RUN) scripts/download_weights.py face-mesh
 
-$(DISTS): | $(VENV)/installed
+$(DISTS): | weights $(VENV)/installed
 	$(RUN) scripts/download_weights.py dists dists-weights
 
-$(NIQE): | $(VENV)/installed
+$(NIQE): | weights $(VENV)/installed
 	$(RUN) scripts/download_weights.py niqe
 
-$(LPIPS): | $(VENV)/installed
+$(LPIPS): | weights $(VENV)/installed
 	$(RUN) scripts/download_weights.py lpips-alex
 
-$(WEIGHTS): | $(VENV)/installed
+$(WEIGHTS): | weights $(VENV)/installed
 	$(RUN) scripts/download_weights.py realesrgan-x4plus
 
 $(VENV)/installed: $(REQUIREMENTS) requirements-dev.txt

@@ -21,7 +21,7 @@ from children import in_child, measured
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
 
-from metaf2n_tf.data.tfrecords.squares import crop_positions, log_gradient  # noqa: E402
+from metaf2n_tf.data.tfrecords.crops import crop_positions, log_gradient  # noqa: E402
 
 PICTURES, SIZE = 96, (1356, 2040)
 TASKS, PAIRS = 4, 4
@@ -169,7 +169,7 @@ def bench_degrading(face_set: Path, background_set: Path) -> None:
     from metaf2n_tf.data import degradation, meta_batches
     from metaf2n_tf.data.operations.usm import sharpen
     from metaf2n_tf.data.tfrecords.records import open_set
-    from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+    from metaf2n_tf.faces.restore_batch import make_restorer
 
     faces, backgrounds = open_set(str(face_set)), open_set(str(background_set))
     shape = meta_batches.Shape(TASKS, PAIRS, 128, 256)
@@ -243,7 +243,7 @@ def bench_degrading(face_set: Path, background_set: Path) -> None:
 
     print(f"{'a meta-batch, read to cropped':34}{'seconds':>10}{'pictures/s':>12}{'NumPy':>10}{'ratio':>8}")
     dataset = meta_batches.task_dataset(faces, backgrounds, shape)
-    with meta_batches.MetaBatches(dataset, make_restorer("none", faces.side, Needs()), shape) as batches:
+    with meta_batches.MetaBatches(dataset, make_restorer("none", faces.side), shape) as batches:
         for _ in range(3):
             next(batches)
         began = time.perf_counter()
@@ -261,14 +261,16 @@ def bench_waiting(face_set: Path, background_set: Path) -> None:
 
     from metaf2n_tf.data import meta_batches
     from metaf2n_tf.data.tfrecords.records import open_set
-    from metaf2n_tf.faces import restore_batch
+    from metaf2n_tf.faces.restorers import gpen
+    from metaf2n_tf.faces.restorers.aligned import Aligned
+    from metaf2n_tf.faces.restorers.levels import cut_off
     from metaf2n_tf.meta import inner_loop
     from metaf2n_tf.weights.load import load_weights
 
     faces, backgrounds = open_set(str(face_set)), open_set(str(background_set))
     shape = meta_batches.Shape(TASKS, PAIRS, 128, 256)
-    params = {name: tf.constant(value) for name, value in to_params(gpen_state_dict("gpen256")).items()}
-    restore = restore_batch.restore_with_gpen(params)
+    params = to_params(gpen_state_dict("gpen256"))
+    restore = Aligned("gpen", None, params, gpen.restore, 256, batch_levels=cut_off).for_batches(256)
     faces_lq = tf.zeros([TASKS * PAIRS, 64, 64, 3], tf.uint8)
     compiled = tf.function(restore)
     compiled(faces_lq)

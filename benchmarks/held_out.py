@@ -36,20 +36,6 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf import runtime  # noqa: E402
 from metaf2n_tf.commands import cli  # noqa: E402
 
-flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
-flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
-flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
-flags.DEFINE_list("degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all.")
-flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
-flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
-flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
-flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
-flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
-flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
-flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
-flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
-flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
-
 SCALE = 4
 SEEDS = (0, 1, 2)
 METRICS = {"psnr_y": ("higher", "8.2f"), "ssim_y": ("higher", "8.4f"), "lpips": ("lower", "8.4f")}
@@ -201,10 +187,9 @@ class Case:
     @functools.cached_property
     def pairs(self) -> list[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
         """(LQ face, restored face, its rows and columns in the LQ photo) of every face that is found."""
-        from metaf2n_tf.faces.cut import face_slices
+        from metaf2n_tf.faces.crop import face_slices
 
-        used, others = self._finder.find(self.lq)
-        restored = self._finder.restore(self.lq, used, others, Path(self.name))
+        restored = self._finder(self.lq, self.name).restored
         return [(face.lq, face.hq, face_slices(face.face, self.lq.shape[:2])) for face in restored]
 
     def faces(self, true_faces: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -220,17 +205,16 @@ class Bench:
     """The networks and the finder of faces, made once."""
 
     def __init__(self, args: flags.FlagValues):
-        from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
-        from metaf2n_tf.faces.restore import Setting
+        from metaf2n_tf.faces.finder import FaceFinder
         from metaf2n_tf.upscale.model import MetaF2N
-        from metaf2n_tf.weights.load import FACES_LITE, load_weights
+        from metaf2n_tf.weights.load import load_weights
 
         self.rows = rows(args)
         self._models = {
             key: MetaF2N(key[0], blend=key[1]) for key in {(r.weights, r.blend) for r in self.rows.values()}
         }
-        self._finder = FaceFinder("mtcnn", args.restorer, Setting(sr=dict), Selection())
-        by_file = load_weights(FACES_LITE).identity if args.restorer == "faces_lite" else ""
+        self._finder = FaceFinder("mtcnn", args.restorer)
+        by_file = load_weights("faces-lite").identity if args.restorer == "faces_lite" else ""
         self._restorer = f"{args.restorer} {by_file}".strip()
 
     def case(self, name: str, lq: np.ndarray, gt: np.ndarray) -> Case:
@@ -335,7 +319,29 @@ def summary(found: Measurements, titles: list[str], kinds: list[str], times: Map
     return "\n".join(lines)
 
 
-def main(args: flags.FlagValues) -> int:
+TAKES = ""
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("pictures", None, "Folder that the names in held_out.json are relative to.", required=True)
+    flags.DEFINE_string("part", "held_out", "Part of held_out.json: held_out, or validation to choose settings by.")
+    flags.DEFINE_integer("photos", 0, "Only the first so many photos; 0 for all.", lower_bound=0)
+    flags.DEFINE_list(
+        "degradations", [], "Only these of pipeline_0, pipeline_1, pipeline_2, shaken, webp. Default: all."
+    )
+    flags.DEFINE_string("lite", str(ROOT / "pretrained_models" / "metaf2n_lite.npz"), "The meta-trained weights.")
+    flags.DEFINE_string("control", str(ROOT / "benchmarks" / "control.npz"), "The control's weights.")
+    flags.DEFINE_float("control_lr", 5e-2, "The control's rate for its own step.")
+    flags.DEFINE_string("general", "weights/realesr-general-x4v3.pth", "realesr-general-x4v3.")
+    flags.DEFINE_string("wdn", "weights/realesr-general-wdn-x4v3.pth", "realesr-general-wdn-x4v3.")
+    flags.DEFINE_string("x4plus", "weights/realesrgan-x4plus.npz", "Real-ESRGAN x4plus.")
+    flags.DEFINE_string("restorer", "faces_lite", "Face restorer, NAME or NAME:WEIGHTS.")
+    flags.DEFINE_string("output_dir", "results/held_out", "For table.txt, measurements.json, and the pictures.")
+    flags.DEFINE_bool("save_pictures", False, "Keep the LQ photos and all results, to look at.")
+
+
+def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     runtime.select_device("-1")
@@ -383,4 +389,4 @@ def main(args: flags.FlagValues) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(sys.modules[__name__])

@@ -46,10 +46,10 @@ _SMALL = (64, 32)
 def main(_: list[str]) -> None:
     """Print the distances."""
     runtime.import_tensorflow()
-    from metaf2n_tf.data import images
+    from metaf2n_tf.data import images, listing
     from metaf2n_tf.faces import align, detect
-    from metaf2n_tf.faces.choose import find_weights
     from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, read_landmarks
+    from metaf2n_tf.faces.registry import find_weights
 
     find_faces, landmarker = detect.DETECTORS["mtcnn"].build(), Landmarker(find_weights("face-mesh", fetched=True))
 
@@ -58,7 +58,7 @@ def main(_: list[str]) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         found, moved = {}, []
-        for photo in images.list_photos(Path(flags.FLAGS.photos), flag="--photos"):
+        for photo in listing.list_files(Path(flags.FLAGS.photos), argument="photos"):
             rgb = images.read_rgb8(photo)
             for face in detect.detect_faces(find_faces, rgb, flags.FLAGS.confidence):
                 square = align.warp_to_squares(rgb, [align.fit_face(face.landmarks, 512)[0]], 512, 1)[0]

@@ -24,7 +24,7 @@ runtime.select_device(None)
 
 from metaf2n_tf.data import images  # noqa: E402
 from metaf2n_tf.faces import align, detect  # noqa: E402
-from metaf2n_tf.faces.restore import restore_aligned  # noqa: E402
+from metaf2n_tf.faces.restorers.aligned import restore_aligned  # noqa: E402
 from metaf2n_tf.metrics.psnr import psnr_y  # noqa: E402
 from metaf2n_tf.networks.rrdbnet import SCALE  # noqa: E402
 from metaf2n_tf.tiles import SuperResolver  # noqa: E402

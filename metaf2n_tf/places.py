@@ -38,9 +38,19 @@ def weights_dir() -> Path:
     return platformdirs.user_cache_path("metaf2n_tf") / "weights"
 
 
+def exists(path: str | Path) -> bool:
+    """Whether weights are there: a file, a folder, or a TF1 checkpoint, whose prefix is no file."""
+    return os.path.exists(path) or os.path.exists(f"{path}.index")
+
+
 def find(path: str | Path) -> Path:
     """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights."""
     path = Path(path)
-    if path.parts[:1] != _HERE.parts or os.path.lexists(path) or os.path.lexists(f"{path}.index"):
+    if path.parts[:1] != _HERE.parts or exists(path):
         return path
     return weights_dir().joinpath(*path.parts[1:])
+
+
+def find_weights(name: str) -> Path:
+    """A file of the folder of weights: where it is, or where it belongs."""
+    return find(_HERE / name)

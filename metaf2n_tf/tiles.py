@@ -1,9 +1,10 @@
 """Super-resolve a picture of any size: only one tile at a time reaches the device, so memory does not grow with it."""
 
+import functools
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -62,8 +63,22 @@ def areas(size: tuple[int, int], tile: int, pad: int, unit: int = 1) -> Iterator
             yield (rows, cols), out, (times_scale(kept_rows), times_scale(kept_cols))
 
 
+@functools.cache
+def _compiled(precision: str, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Callable:
+    """The forward pass of the network whose variables have these names and shapes, for all who use it."""
+
+    def forward(params, images):
+        params = {name: tf.cast(value, precision) for name, value in params.items()}
+        return tf.cast(sr.forward(params, tf.cast(images, precision)), tf.float32)
+
+    # Traced once, with open height and width, for windows of every size.
+    params = {name: tf.TensorSpec(shape, tf.float32) for name, shape in shapes}
+    images = tf.TensorSpec((1, None, None, 3), tf.float32)
+    return tf.function(forward, autograph=False).get_concrete_function(params, images)
+
+
 class SuperResolver:
-    """The compiled forward pass of the SR network, in tiles; built once per run, given the weights at each call.
+    """The compiled forward pass of the SR network, in tiles; given the weights at each call.
 
     tile: LQ pixels that are asked for; used_tile: those of the last picture, fewer where memory did not suffice.
     """
@@ -79,20 +94,10 @@ class SuperResolver:
             raise UserError(Argument("tile_pad", tile_pad), ": cannot be negative")
         self.tile, self.tile_pad, self.precision = tile, tile_pad, precision
         self.used_tile = tile
-        self._compiled = {}
 
     def _forward(self, params: sr.Params, window: np.ndarray, precision: str) -> np.ndarray:
-        key = precision, tuple((name, tuple(value.shape)) for name, value in params.items())
-        if key not in self._compiled:
-
-            def forward(params, images):
-                params = {name: tf.cast(value, precision) for name, value in params.items()}
-                return tf.cast(sr.forward(params, tf.cast(images, precision)), tf.float32)
-
-            # Traced once, with open height and width, for windows of every size.
-            images = tf.TensorSpec((1, None, None, 3), tf.float32)
-            self._compiled[key] = tf.function(forward, autograph=False).get_concrete_function(params, images)
-        return self._compiled[key](params, tf.constant(window[None])).numpy()[0]
+        shapes = tuple((name, tuple(value.shape)) for name, value in params.items())
+        return _compiled(precision, shapes)(params, tf.constant(window[None])).numpy()[0]
 
     def _finite_forward(self, params: sr.Params, window: np.ndarray) -> np.ndarray:
         out = self._forward(params, window, self.precision)

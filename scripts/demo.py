@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT))
 from metaf2n_tf.data import images  # noqa: E402
 
 SAMPLE, OUT = ROOT / "datasets" / "sample", ROOT / "results" / "demo"
-OTHERS = {"x4plus": ROOT / "weights" / "realesrgan-x4plus.npz", "control": ROOT / "benchmarks" / "control.npz"}
-LITE = ROOT / "pretrained_models" / "metaf2n_lite.npz"
+LITE = "metaf2n-lite"
+OTHERS = {"x4plus": "realesrgan-x4plus", "control": ROOT / "benchmarks" / "control.npz"}
 NAME = "grace_hopper.png"
 METRICS = {"psnr_y": "10.2f", "ssim_y": "10.4f", "lpips": "10.4f", "niqe_pyiqa": "12.3f"}
 STEPS = (0, 1)

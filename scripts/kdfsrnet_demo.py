@@ -32,8 +32,9 @@ from metaf2n_tf.distillation.losses import LAST_EPOCH  # noqa: E402
 from metaf2n_tf.distillation.settings import NO_TEACHER, Settings  # noqa: E402
 from metaf2n_tf.distillation.trainer import Scores, Trainer, mean_scores  # noqa: E402
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker  # noqa: E402
+from metaf2n_tf.weights import catalogue  # noqa: E402
 
-OUT, MESH = ROOT / "results" / "kdfsrnet_demo", ROOT / "weights" / "face_landmark.tflite"
+OUT = ROOT / "results" / "kdfsrnet_demo"
 FACES, TRAINING, VARIANTS = 100, 80, 3  # faces, how many of them train, jittered copies of each of those
 SIDE, SCALE, WIDTH, BLOCKS, RATE = 48, 8, 16, 2, 1e-3
 TEACHER_EPOCHS, STUDENT_EPOCHS = 30, (LAST_EPOCH + 1, 2 * (LAST_EPOCH + 1))
@@ -81,7 +82,7 @@ def place(rng: np.random.Generator | None, side: int) -> np.ndarray:
 
 def write_faces() -> None:
     """Folders of faces and parsing maps, to train on and to measure with."""
-    landmarker, rng = Landmarker(MESH), np.random.default_rng(0)
+    landmarker, rng = Landmarker(catalogue.find("face-mesh")), np.random.default_rng(0)
     for index, grey in enumerate(np.uint8(np.rint(255 * lfw_subset()[:FACES]))):
         face = np.dstack([grey] * 3)
         points = find_landmarks(landmarker, face)

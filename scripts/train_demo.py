@@ -1,8 +1,8 @@
 """`make train-demo`: a meta-training that is small enough for two CPU cores, and what it is good for.
 
 A narrow SR network, which begins as an enlargement by nearest neighbour, is meta-trained by main.py on four pictures.
-The restored faces are the faces as they were before degradation (no GPEN can be fetched without a person). Checkpoints
-are then judged on another picture and other degradations, before and after one inner step. Everything lands in
+The restored faces are the faces as they were before degradation, so that no restorer is needed. Checkpoints are then
+judged on another picture and other degradations, before and after one inner step. Everything lands in
 results/train_demo.
 """
 

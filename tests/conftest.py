@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 sys.path[:0] = [str(ROOT), str(GOLDEN)]
+os.environ["METAF2N_WEIGHTS"] = "weights"  # in whatever folder a test works, never the user's own
 
 import recipe  # noqa: E402
 

@@ -33,6 +33,16 @@ def test_a_bad_photo_is_left_out_and_a_full_disk_ends_the_run(capsys):
     assert "skipped" not in capsys.readouterr().err
 
 
+def test_a_name_breaks_no_line(capsys):
+    name = Path("a\n\x1b[31mb\udcff.png")
+
+    def process(photo):
+        raise UserError(f"{photo}: no picture")
+
+    photos.process_all([name], process)
+    assert "skipped: a\\n\\x1b[31mb\\udcff.png: no picture\n" in capsys.readouterr().err
+
+
 def test_photos_without_a_face_may_lie_on_a_side(tmp_path, capsys):
     exif = Image.Exif()
     exif[0x0112] = 1

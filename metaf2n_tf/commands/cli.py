@@ -5,6 +5,8 @@ says what it takes beside flags, or is empty.
 """
 
 import dataclasses
+import errno
+import io
 import logging
 import math
 import os
@@ -37,11 +39,16 @@ def spelled(message: str | Message | UserError) -> str:
     return Message(message).spelled(_spell)
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what would break its line, or do more to a terminal: names may hold anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def say(message: str | Message | UserError) -> None:
     """Print one line for the user on stderr, clear of any progress bar."""
     from tqdm import tqdm
 
-    tqdm.write(spelled(message), file=sys.stderr)
+    tqdm.write(printable(spelled(message)), file=sys.stderr)
 
 
 class _Said(logging.Handler):
@@ -114,15 +121,43 @@ def define_gpu() -> None:
     flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
 
 
-def _open_closed_streams() -> None:
-    """Give what is printed a place to go where the shell closed it (`2>&-`), before another file takes its number."""
+class _Output(io.FileIO):
+    """Standard output or error; no work ends because it takes no more: its disk is full, or its reader has gone."""
+
+    _said = False
+
+    def write(self, data: Any, /) -> int:
+        """As `FileIO`; what cannot be written is gone."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.fileno() == 1 and error.errno != errno.EPIPE and not self._said:
+                self._said = True
+                say(f"note: standard output cannot be written: {error.strerror}")
+            return len(data)
+
+
+def _open_streams() -> None:
+    """Let what is printed go astray where it has no place to go.
+
+    Where the shell closed it (`2>&-`), that is before another file takes its number.
+    """
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+            opened = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, opened)
+            setattr(sys, f"__{name}__", opened)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):  # not that of a notebook, or of a test
+            stream.flush()
+            lines = {"line_buffering": stream.line_buffering, "encoding": stream.encoding, "errors": stream.errors}
+            raw = io.BufferedWriter(_Output(number, "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(raw, **lines))
 
 
 def ended(stopped_by: int | None) -> int:
@@ -174,7 +209,7 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
             say("interrupted: what was finished is kept")
             return INTERRUPTED
 
-    _open_closed_streams()
+    _open_streams()
     say_what_is_logged()
     app.run(guarded, argv=argv, flags_parser=_parse_flags)
 

@@ -9,6 +9,7 @@ from absl import flags
 
 from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
+from metaf2n_tf.faces import restorers
 
 TAKES = ""
 
@@ -39,7 +40,12 @@ def define_flags() -> None:
     flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
     flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
     flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-    flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_string(
+        "restorer",
+        None,
+        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
+        "generate_test_faces.py.",
+    )
     flags.DEFINE_enum("niqe", "pyiqa", ["pyiqa", "basicsr"], "Whose NIQE: pyiqa's, as published, or BasicSR's.")
     flags.DEFINE_bool("save_pictures", False, "Also the results themselves, pictures/SETTING/steps_N/NAME.png.")
     flags.DEFINE_bool(

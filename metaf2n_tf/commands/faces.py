@@ -9,6 +9,7 @@ from absl import flags
 
 from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
+from metaf2n_tf.faces import restorers
 
 TAKES = "photo, or folder of photos"
 
@@ -27,8 +28,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "restorer",
         None,
-        "Face restorer: gpen, gpen_256, gpen_1024, gpen_2048, asffnet, kdfsrnet, faces_lite or self_ensemble; "
-        "NAME:WEIGHTS for weights of your own. Default: gpen if it is there, else the shipped faces_lite.",
+        f"Face restorer: {restorers.described(restorers.of_photos())}. NAME:WEIGHTS for weights of your own. Default: "
+        f"{' if it is there, else '.join(restorers.defaults())}.",
     )
     flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of one person, or a folder for each.")
     flags.DEFINE_string(
@@ -60,6 +61,5 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         model_dir=cli.optional_path(args.model_dir),
         exemplar_dir=cli.optional_path(args.exemplar_dir),
         exemplar_map=cli.optional_path(args.exemplar_map),
-        selection=faces.Selection(args.confidence, args.min_face, args.max_faces),
     )
     return faces.run(options)

@@ -11,6 +11,7 @@ from absl import flags
 from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import restorers
 
 TAKES = ""
 
@@ -23,7 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "restorer",
         "gpen_256",
-        "Face restorer: gpen_256, asffnet, kdfsrnet, faces_lite, self_ensemble or none (the LQ face enlarged).",
+        f"Face restorer: {restorers.described(restorers.of_batches())}. NAME:WEIGHTS for weights of your own.",
     )
     flags.DEFINE_string("exemplar_dir", None, "HQ photos for asffnet: of the one person whose faces the records hold.")
     flags.DEFINE_string(
@@ -42,15 +43,19 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.select_device(args.gpu)
     from metaf2n_tf.data import files, images, meta_batch_preview, meta_batches
     from metaf2n_tf.data.tfrecords.records import open_set
-    from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+    from metaf2n_tf.faces.restore_batch import make_restorer
     from metaf2n_tf.weights.load import load_weights
 
     config = SimpleNamespace(**places.read_config())
     if (config.WIDTH, config.WIDTH1, config.CHANNEL) != (config.HEIGHT, config.HEIGHT1, 3):
         raise UserError("config.py: patches are squares of 3 channels: WIDTH = HEIGHT, WIDTH1 = HEIGHT1, CHANNEL = 3")
     faces, backgrounds = open_set(args.faces), open_set(args.backgrounds)
-    exemplars = cli.optional_path(args.exemplar_dir)
-    restore = make_restorer(args.restorer, faces.side, Needs(lambda: load_weights(args.model_dir).sr, exemplars))
+    restore = make_restorer(
+        args.restorer,
+        faces.side,
+        sr=lambda: load_weights(args.model_dir).sr,
+        exemplar_dir=cli.optional_path(args.exemplar_dir),
+    )
     shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
     tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
     picture = meta_batch_preview.draw(meta_batches.finish_batch(next(iter(tasks)), restore, shape))

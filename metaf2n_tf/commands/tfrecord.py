@@ -53,13 +53,13 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
 
         return verify.run(args.verify)
     from metaf2n_tf.commands.runs import tfrecord
-    from metaf2n_tf.data.tfrecords.squares import Cutting
+    from metaf2n_tf.data.tfrecords.crops import Cropping
 
     if args.parsing_dir and not args.face_input:
         raise UserError("--parsing_dir: give the faces with --face_input, too")
     output_dir = Path(args.output_dir)
-    backgrounds = Cutting(args.background_size, args.stride, args.min_gradient, args.multiscale)
-    faces = Cutting(args.face_size, parsing_dir=args.parsing_dir)
+    backgrounds = Cropping(args.background_size, args.stride, args.min_gradient, args.multiscale)
+    faces = Cropping(args.face_size, parsing_dir=args.parsing_dir)
     requests = [
         tfrecord.Request(output_dir / f"back{args.background_size}.tfrecord", args.background_input, backgrounds),
         tfrecord.Request(output_dir / "whole_face.tfrecord", args.face_input, faces),

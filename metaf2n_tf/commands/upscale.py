@@ -10,6 +10,7 @@ from absl import flags
 
 from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
+from metaf2n_tf.faces import restorers
 
 PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
 PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
@@ -38,8 +39,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "model_dir",
         None,
-        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, or .npz. Default: "
-        "./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
+        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, .npz, or a name of "
+        "download_weights.py. Default: ./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
     )
     flags.DEFINE_string(
         "blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5."
@@ -63,7 +64,12 @@ def define_flags() -> None:
     flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
     flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
     flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-    flags.DEFINE_string("restorer", None, "Face restorer, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_string(
+        "restorer",
+        None,
+        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
+        "generate_test_faces.py.",
+    )
     flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
     flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")

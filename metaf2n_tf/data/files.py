@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from metaf2n_tf.errors import CannotWriteError, UserError
+from metaf2n_tf.errors import Argument, CannotWriteError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -60,15 +60,35 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def folds_case(folder: Path) -> bool:
-    """Whether names that differ in case alone are one name in a folder, or where it is going to be.
+def check_length(path: Path, most: int) -> None:
+    """Raise an OSError where a file is longer than that; where it has holes, its length has cost nobody a disk."""
+    if (size := path.stat().st_size) > most:
+        raise OSError(errno.EFBIG, f"{size} bytes are more than such a file has", str(path))
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The content of a file of at most so many bytes; of what is longer nothing is read.
+
+    Raises:
+      OSError: it cannot be read, is longer, or is no file but a pipe or a device.
+    """
+    check_length(path, most)
+    with open_regular(path) as stream:
+        return stream.read(os.fstat(stream.fileno()).st_size)
+
+
+def are_one(folder: Path, name: Path, other: Path) -> bool:
+    """Whether two names are one in a folder, or where it is going to be: some systems fold case, or Unicode's forms.
 
     Raises:
       UserError: it cannot be written to.
     """
     place = next(above for above in (folder, *folder.absolute().parents) if above.is_dir())
-    with _writing(place), tempfile.NamedTemporaryFile(prefix=".case", dir=place) as probe:
-        return Path(probe.name).with_name(Path(probe.name).name.swapcase()).exists()
+    with _writing(place), tempfile.TemporaryDirectory(prefix=".names", dir=place) as probe:
+        file = Path(probe, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        return Path(probe, other).exists()
 
 
 def fitting(path: Path, reserve: int = 0) -> Path:
@@ -147,21 +167,22 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def read_lines(path: Path, flag: str = "") -> list[str]:
+def read_lines(path: Path, argument: str = "") -> list[str]:
     """The lines of a text file in UTF-8, with or without a byte order mark.
 
     Args:
-      flag: what stands before its name in messages.
+      argument: whose value the path is, for messages; empty: nobody's.
 
     Raises:
       UserError: it cannot be read, or is no text.
     """
+    named = Argument(argument, path) if argument else str(path)
     try:
         return path.read_text("utf-8-sig").splitlines()
     except OSError as error:
-        raise UserError(f"{flag}{path}: cannot be read: {error.strerror}") from None
+        raise UserError(named, f": cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{flag}{path}: not a text file in UTF-8") from None
+        raise UserError(named, ": not a text file in UTF-8") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -197,18 +218,18 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def crc32_of(path: Path) -> int:
-    """Checksum that tells whether a file is the one that was used before."""
+    """Checksum that tells whether a file is the one that was used before; raises as `open_regular`."""
     crc = 0
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             crc = zlib.crc32(block, crc)
     return crc
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
+    """Hex digest of a file; raises as `open_regular`."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -7,13 +7,15 @@ pixels that Pillow would cut to 8. Whatever cannot be kept is said.
 import functools
 import io
 import logging
+import os
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from metaf2n_tf.data import files, png, profiles, size
 from metaf2n_tf.errors import UserError
@@ -26,8 +28,10 @@ _TIFF_BITS_PER_SAMPLE = 0x0102
 _TIFF_COMPRESSION = 0x0103
 _TIFF_PHOTOMETRIC = 0x0106
 _TIFF_X_RESOLUTION = 0x011A
+_TIFF_PLANES = 0x011C
 _TIFF_EXTRA_SAMPLES = 0x0152
 _WHITE_IS_ZERO = 0
+_IN_PLANES = 2
 _PREMULTIPLIED = (1,)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _PNG_GRAY_ALPHA = 4
@@ -35,12 +39,15 @@ _RGB_TO_GRAY = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
 _INCH = 0.0254  # metres
 _FORMATS_OF_FRAMES = {"GIF", "PNG", "TIFF", "WEBP"}  # what else a JPEG of several pictures has is a preview
 # Pixel bytes that a byte of a file holds at most: runs of 258 in 2 bits (deflate), strings of 4095 in 12 (LZW), an 8x8
-# block in 1 (Huffman codes of JPEG), 128 in 16 (PackBits). Not known of other ways to store pictures.
-_DEFLATE, _LZW, _JPEG, _PACKBITS = 1032, 2730, 512, 64
+# block in 1 (Huffman codes of JPEG), 128 in 16 (PackBits), a row in 1 (fax), 16x16 pixels in 1.6 (modes of VP8, the
+# coarsest). Not known of other ways to store pictures.
+_DEFLATE, _LZW, _JPEG, _PACKBITS, _VP8 = 1032, 2730, 512, 64, 1280
 _HELD = {"PNG": _DEFLATE, "GIF": _LZW, "JPEG": _JPEG, "MPO": _JPEG, "PPM": 8}
-_HELD_BY_TIFF = {1: 1, 5: _LZW, 8: _DEFLATE, 32946: _DEFLATE, 32773: _PACKBITS}  # by compression
+_HELD_BY_TIFF = {1: 1, 5: _LZW, 7: _JPEG, 8: _DEFLATE, 32946: _DEFLATE, 32773: _PACKBITS}  # by compression
+_TIFF_FAX = {2, 3, 4}
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is that of size.py
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, in two lines that do not name the file
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def _bits(image: Image.Image, head: bytes) -> int:
     if image.format == "PNG":
         return head[24]
     if image.format == "TIFF":
-        return max(np.atleast_1d(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, 8)))
+        return max(np.atleast_1d(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, 1)))
     return 8
 
 
@@ -91,8 +98,11 @@ def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> Non
     held, bits = _HELD.get(image.format), 8
     if image.format == "PNG":
         bits = head[24] * _PNG_CHANNELS[head[25]]
+    if image.format == "WEBP" and head[12:16] == b"VP8 ":
+        held = _VP8
     if image.format == "TIFF":
-        held, bits = _HELD_BY_TIFF.get(image.tag_v2.get(_TIFF_COMPRESSION, 1)), _bits(image, head)
+        compression, bits = image.tag_v2.get(_TIFF_COMPRESSION, 1), _bits(image, head)
+        held = image.width if compression in _TIFF_FAX else _HELD_BY_TIFF.get(compression)
     pixels, file_bytes = image.width * image.height, path.stat().st_size
     if held and pixels * bits > 8 * held * file_bytes:
         raise UserError(f"its header says {image.width}x{image.height} pixels, too many for {file_bytes} bytes")
@@ -119,10 +129,12 @@ def _straight(pixels: np.ndarray) -> np.ndarray:
 
 
 def _decode_16bit(path: Path, image: Image.Image, head: bytes) -> np.ndarray:
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    if tags.get(_TIFF_PLANES) == _IN_PLANES and len(image.getbands()) > 1:  # which no decoder here gets right
+        raise UserError("16 bits a channel, each channel on its own. Remedy: save it with the channels interleaved")
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise UserError("neither 8 nor 16 bits a channel")
-    tags = image.tag_v2 if image.format == "TIFF" else {}
     if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
         pixels = 65535 - pixels
     if pixels.ndim == 2:
@@ -215,9 +227,9 @@ def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chu
 
 def _decode(path: Path, scale: int = 0) -> _Decoded:
     try:
-        with files.open_regular(path) as stream:
-            head = stream.read(32)
-        with Image.open(path) as image:
+        # A stream, as of a name Pillow maps pixels into memory, and gets those of TIFFs that lie on a side wrong.
+        with files.open_regular(path) as stream, Image.open(stream) as image:
+            head = os.pread(stream.fileno(), 32, 0)
             if image.format == "EPS":
                 raise UserError("a program in PostScript, which is not run")
             _check_claim(path, image, head, scale)
@@ -234,7 +246,9 @@ def _decode(path: Path, scale: int = 0) -> _Decoded:
                 resolution = resolution[1], resolution[0], resolution[2]
         _say_frames(path)
     except UserError as error:
-        raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise error if str(path) in str(error) else UserError(f"{path}: ", error) from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: not a readable picture (cannot identify image file {path.name!r})") from None
     except Exception as error:  # decoders of damaged files raise anything
         reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
         raise UserError(f"{path}: not a readable picture ({reason})") from error

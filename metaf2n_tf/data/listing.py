@@ -1,8 +1,8 @@
 """Which files a folder of photos holds: no photo lost, none entered twice, and no two that would give one result."""
 
-import functools
 import itertools
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, Message, Part, UserError
 
 _SHOWN = 10  # pairs of one name
 _OF_FILE_MANAGERS = {"desktop.ini", "ehthumbs.db", "thumbs.db"}  # which hide others of theirs, like .DS_Store
@@ -65,12 +65,17 @@ def _is_picture(file: Path) -> bool:
         return False
 
 
-def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: str) -> None:
+def _folded(name: str) -> str:
+    """Alike for names that differ in case and Unicode form alone."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: Part) -> None:
     """Refuse pictures whose results would take each other's place.
 
     Args:
       names: (file, path of its results in their folder, without extension).
-      results: that folder, whose file system may take `A` and `a` for one name.
+      results: that folder, whose file system may take `A` and `a` for one name, or the two ways to write `é`.
       remedy: what to do about it.
 
     Raises:
@@ -78,18 +83,17 @@ def check_names(names: Iterable[tuple[Path, Path]], results: Path, remedy: str) 
     """
     groups = defaultdict(list)
     for file, name in names:
-        groups[name.as_posix().casefold()].append((file, name))
+        groups[_folded(name.as_posix())].append((file, name))
     clashes = []
-    folds_case = functools.cache(files.folds_case)
     for group in groups.values():
         pictures = [one for one in group if len(group) > 1 and _is_picture(one[0])]
         for (file, name), (other, other_name) in itertools.combinations(pictures, 2):
-            if name == other_name or folds_case(results):
+            if name == other_name or files.are_one(results, name, other_name):
                 clashes.append(f"{file} and {other.name if other.parent == file.parent else other}")
     if clashes:
         others = f", ... ({len(clashes)} pairs)" if len(clashes) > _SHOWN else ""
         shown = ", ".join(clashes[:_SHOWN])
-        raise UserError(f"{shown}{others} would give results of one name. Remedy: {remedy}")
+        raise UserError(f"{shown}{others} would give results of one name. Remedy: ", remedy)
 
 
 def list_files(
@@ -97,7 +101,7 @@ def list_files(
     extensions: Sequence[str] = (),
     recursive: bool = False,
     leave_out: Sequence[Path] = (),
-    flag: str = "--input_dir",
+    argument: str = "input_dir",
 ) -> list[Path]:
     """Files of a folder in name order; see `walk` for what is left out.
 
@@ -105,13 +109,13 @@ def list_files(
       extensions: suffixes such as `png` or `.jpg`; files with another one are left out. Empty: every file counts.
       recursive: also those in sub-folders.
       leave_out: folders of faces or results, which may lie inside `folder`.
-      flag: what `folder` is called in messages.
+      argument: whose value `folder` is, for messages.
 
     Raises:
       UserError: no such folder, or nothing in it.
     """
     if not os.path.isdir(folder):
-        raise UserError(f"{flag} {folder}: no such folder")
+        raise UserError(Argument(argument, folder), ": no such folder")
     suffixes = {"." + extension.lower().lstrip(".") for extension in extensions}
     others = [other for other in map(files.real, leave_out) if not files.real(folder).is_relative_to(other)]
     found = sorted(map(Path, walk(str(folder), recursive)))
@@ -120,7 +124,7 @@ def list_files(
     if others:
         found = [file for file in found if not any(files.real(file).is_relative_to(other) for other in others)]
     if not found:
-        raise UserError(f"{flag} {folder}: no photos there")
+        raise UserError(Argument(argument, folder), ": no photos there")
     return found
 
 
@@ -131,7 +135,7 @@ def list_photos(
     results: Path,
     leave_out: Sequence[Path] = (),
 ) -> tuple[Path, list[Path]]:
-    """The photos of `--input_dir`, a folder or a single photo, whose results all have names of their own.
+    """The photos that a user names, a folder of them or a single one, whose results all have names of their own.
 
     Args:
       given: see `list_files` for the rest, which does not matter for a single photo.
@@ -147,5 +151,5 @@ def list_photos(
         return given.parent, [given]
     photos = list_files(given, extensions, recursive, leave_out)
     named = ((photo, photo.relative_to(given).with_suffix("")) for photo in photos)
-    check_names(named, results, "rename one, or --ext")
+    check_names(named, results, Message("rename one, or ", Argument("ext")))
     return given, photos

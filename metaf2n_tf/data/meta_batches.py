@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from metaf2n_tf.data.degradation import SMALLEST, degrade, draw_parameters
 from metaf2n_tf.data.operations.usm import sharpen
-from metaf2n_tf.data.tfrecords.records import RecordSet
-from metaf2n_tf.data.tfrecords.squares import gradient_energy
+from metaf2n_tf.data.tfrecords.crops import gradient_energy
+from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet
 from metaf2n_tf.errors import UserError, first_line
 from metaf2n_tf.networks.sr import SCALE
 
@@ -217,7 +217,7 @@ def task_dataset(
       share: (i, n): only the i-th of n equal parts of every meta-batch, T / n tasks.
 
     Raises:
-      UserError: squares or patches of sizes that do not go together.
+      UserError: crops or patches of sizes that do not go together.
     """
     _check_side("face", faces, shape.face_patch)
     _check_side("background", backgrounds, shape.background_patch)
@@ -250,7 +250,7 @@ def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
     """The dataset's elements; damage is a UserError."""
     try:
         yield from tasks
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, *NOT_OF_THE_SET) as error:
         raise UserError(
             f"the training data cannot be read: {first_line(error)}. Remedy: look for the damage with "
             "scripts/generate_tfrecord.py --verify"

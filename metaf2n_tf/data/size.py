@@ -1,6 +1,6 @@
-"""How large a picture may be: one limit, `--max_megapixels`, for what is read and for what is written."""
+"""How large a picture may be: one limit, max_megapixels, for what is read and for what is written."""
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 
 MAX_MEGAPIXELS = 1074  # 2^30 pixels, which the decoder of 16-bit pictures stops at, rounded up
 _LONGEST_SIDE = 10**6  # libpng writes and reads no longer one
@@ -22,8 +22,11 @@ def check_size(height: int, width: int) -> None:
     if width * height > _limit * 10**6:
         needed = -(-width * height // 10**6)
         raise UserError(
-            f"{width}x{height} pixels are more than --max_megapixels {_limit}. Remedy: --max_megapixels {needed}, "
-            "where there is memory for it"
+            f"{width}x{height} pixels are more than ",
+            Argument("max_megapixels", _limit),
+            ". Remedy: ",
+            Argument("max_megapixels", needed),
+            ", where there is memory for it",
         )
 
 
@@ -38,4 +41,4 @@ def check_result_size(height: int, width: int) -> None:
     try:
         check_size(height, width)
     except UserError as error:
-        raise UserError(f"its result: {error}") from None
+        raise UserError("its result: ", error) from None

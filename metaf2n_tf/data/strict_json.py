@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
 NON_FINITE = ("Infinity", "-Infinity", "NaN")
 NUMBER = (float, *NON_FINITE)  # the schema of what `plain` makes of a float
 
 _DEEPEST = 50
+LONGEST, _LONGEST_LINE = 256 << 20, 8 << 20  # bytes of a file of one value, and of a line
+_LONGEST_LINES = 1 << 30  # bytes of a file of lines
+_MOST = 1 << 22  # values, which may take 70 bytes for 3 of the file
 _LARGEST = 1 << 1000  # of the ints that may stand where a float belongs, all of which a float can be made of
 
 
@@ -69,6 +73,8 @@ def loads(text: str | bytes, schema: Any = object) -> Any:
     Raises:
       ValueError: no JSON, or not of this schema; the message is one line.
     """
+    if sum(text.count(mark if isinstance(text, str) else mark.encode()) for mark in "[{,") > _MOST:
+        raise ValueError("more values than such a file has")
     try:
         value = json.loads(text, parse_float=_finite, parse_constant=_refuse)
         _check_depth(value)
@@ -78,20 +84,33 @@ def loads(text: str | bytes, schema: Any = object) -> Any:
     return value
 
 
-def fitting_lines(path: Path, schema: Any) -> list[Any]:
-    """The values of a file of JSON lines, without those lines that do not fit; see `loads`.
+def read(path: Path, schema: Any = object) -> Any:
+    """Read a file of one value; see `loads`.
 
     Raises:
-      UserError: it cannot be read.
+      OSError: it cannot be read, or is larger than such files are; ValueError: as `loads`.
     """
+    return loads(files.read_whole(path, LONGEST), schema)
+
+
+def fitting_lines(path: Path, schema: Any) -> list[Any]:
+    """The values of a file of JSON lines, without those lines that do not fit or are longer than such lines are.
+
+    Raises:
+      UserError: it cannot be read, or is larger than such files are.
+    """
+    values, begins = [], True
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        files.check_length(path, _LONGEST_LINES)
+        with files.open_regular(path) as stream:
+            while line := stream.readline(_LONGEST_LINE):
+                whole = begins and (line.endswith(b"\n") or len(line) < _LONGEST_LINE)
+                begins = line.endswith(b"\n")
+                with contextlib.suppress(ValueError):
+                    if whole:
+                        values.append(loads(line.decode(errors="replace"), schema))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    values = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            values.append(loads(line, schema))
+        raise UserError(f"{path}: cannot be read: {error.strerror}. Remedy: delete it") from None
     return values
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from metaf2n_tf.data.tfrecords.records import RecordSet, open_set
+from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet, open_set
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.kdfsrnet import UNIT
 
@@ -50,7 +50,7 @@ def open_faces(argument: str, path: str, parsing: bool, least: int = UNIT) -> Re
         )
     try:
         next(iter(opened.read(tf.data.Dataset.range(1), parsing=parsing)))
-    except tf.errors.InvalidArgumentError:
+    except NOT_OF_THE_SET:
         raise UserError(
             Argument(argument, path),
             ": its records hold no parsing maps. Remedy: scripts/generate_tfrecord.py --parsing_dir",
@@ -109,7 +109,7 @@ def batches(
     )
     try:
         yield from dataset.batch(batch_size).prefetch(_AHEAD)
-    except tf.errors.DataLossError:
+    except (tf.errors.DataLossError, *NOT_OF_THE_SET):
         raise UserError(f"{opened.shards[0]}: a record of this set is damaged") from None
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
-from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.errors import Argument, UserError, one_line
 from metaf2n_tf.experiment.sweep import Configuration
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.weights.load import LEARNED
 
 MEASUREMENTS, MADE_WITH = "measurements.jsonl", "made_with.json"
+_NAMED = 10  # of what is different
 _RECORD = {
     "photo": str,
     "task_lr": (float, LEARNED),
@@ -19,7 +20,7 @@ _RECORD = {
     "patch_num_per_img": int,
     "seed": int,
     "strength?": float,  # records of earlier versions have none of these three
-    "steps_used?": int,
+    "steps_used": int,
     "held_out_losses?": [NUMBER],
     "steps": (int, str),
     "inputs": [(int, None)],
@@ -58,6 +59,10 @@ class Records:
         """One record, or None."""
         return self._records.get((photo, configuration, steps))
 
+    def __getitem__(self, key: tuple[str, Configuration, Steps]) -> dict:
+        """One record that is there."""
+        return self._records[key]
+
     def put(self, photo: str, configuration: Configuration, steps: Steps, values: dict) -> None:
         """Add or replace one.
 
@@ -85,7 +90,7 @@ def check_made_with(folder: Path, made_with: dict) -> None:
     made_with = plain(made_with)
     if path.is_file() and (folder / MEASUREMENTS).is_file():
         try:
-            earlier = strict_json.loads(path.read_bytes(), {str: object})
+            earlier = strict_json.read(path, {str: object})
         except (OSError, ValueError):
             raise UserError(
                 f"{path}: not readable. Remedy: ", Argument("overwrite"), ", or another ", Argument("output_dir")
@@ -93,7 +98,9 @@ def check_made_with(folder: Path, made_with: dict) -> None:
         names = sorted(set(made_with) | set(earlier))
         different = [name for name in names if made_with.get(name) != earlier.get(name)]
         if different:
-            changes = ", ".join(f"{name} {earlier.get(name)} (now {made_with.get(name)})" for name in different)
+            changes = ", ".join(
+                one_line(f"{name} {earlier.get(name)} (now {made_with.get(name)})") for name in different[:_NAMED]
+            )
             raise UserError(
                 Argument("output_dir", folder),
                 f": its measurements were made with {changes}. Remedy: another ",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
 
+PICTURES = "pictures"
+
 
 @dataclass(frozen=True, order=True)
 class Configuration:
@@ -71,4 +73,4 @@ def picture_path(output_dir: Path, name: Path, configuration: Configuration, ste
         values = {name: value for name, value in asdict(configuration).items() if (name, value) != ("strength", 1)}
         parts = [f"{name}_{value}" for name, value in values.items()]
         folder = Path("-".join(parts), f"steps_{steps}".replace(":", "_"))
-    return output_dir / "pictures" / folder / name.with_suffix(".png")
+    return output_dir / PICTURES / folder / name.with_suffix(".png")

@@ -1,1 +1,1 @@
-"""Faces of a photo: detect, align, restore, cut."""
+"""Faces of a photo: detect, align, restore, crop."""

@@ -71,8 +71,8 @@ def can_fit(landmarks: np.ndarray) -> bool:
 
 def fit_face(landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Transforms photo -> aligned square and back, each float64 (2, 3), for float (5, 2) landmarks in pixels."""
-    points = np.float32(landmarks.astype(np.int32))
-    reference = np.float32(reference_points(size))
+    points = landmarks.astype(np.int32).astype(np.float32)
+    reference = reference_points(size).astype(np.float32)
     forward, scale = fit_similarity(points, reference)
     inverse, _ = fit_similarity(reference, points, 1.0 / scale)
     return forward, inverse

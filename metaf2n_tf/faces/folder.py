@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.sr import SCALE
 
 LQ, HQ = "Face_LQ", "Face_HQ"
@@ -48,8 +48,10 @@ def check_face_dir(face_dir: Path | None) -> None:
     """Raise a UserError for a folder without faces; None means that no folder is named."""
     if face_dir is not None and not (face_dir / LQ).is_dir():
         raise UserError(
-            f"--face_dir {face_dir}: there is no {LQ} in it. Remedy: run generate_test_faces.py with "
-            f"--output_dir {face_dir}, or leave --face_dir out to have the faces found here"
+            Argument("face_dir", face_dir),
+            f": there is no {LQ} in it. Remedy: run generate_test_faces.py with --output_dir {face_dir}, or leave ",
+            Argument("face_dir"),
+            " out to have the faces found here",
         )
 
 
@@ -61,8 +63,9 @@ def list_photos(
     Raises:
       UserError: as `listing.list_photos`, or the results would lie among the photos.
     """
-    if files.real(output_dir) == files.real(input_dir):
-        raise UserError(f"--output_dir {output_dir}: is the folder of the photos. Remedy: name another one")
+    photos = input_dir.parent if input_dir.is_file() else input_dir  # whose neighbours are not listed, but are there
+    if files.real(output_dir) == files.real(photos):
+        raise UserError(Argument("output_dir", output_dir), ": is the folder of the photos. Remedy: name another one")
     faces = [] if face_dir is None else [face_dir / side for side in SIDES]
     return listing.list_photos(input_dir, extensions, recursive, output_dir, [output_dir, *faces])
 

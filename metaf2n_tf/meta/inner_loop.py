@@ -7,12 +7,13 @@ function can be differentiated, compiled, or unrolled to any number of steps.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.networks import masknet, sr
 
 Params = Mapping[str, tf.Tensor]
-Rates = tf.Tensor | float | Mapping[str, tf.Tensor]  # one for all variables, or one for each
+Rates = tf.Tensor | float | Mapping[str, tf.Tensor | np.ndarray]  # one for all variables, or one for each
 Forward = Callable[[Params, tf.Tensor], tf.Tensor]
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import resource
 import signal
 import time
@@ -13,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
 from metaf2n_tf.errors import Argument, DivergedError, Message, Part, UserError
-from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+from metaf2n_tf.faces.restore_batch import make_restorer
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, in_scope, initial_rates, initial_state
 from metaf2n_tf.meta.method import read_method
@@ -26,7 +26,7 @@ from metaf2n_tf.meta.replicas import Replicas, choose_strategy
 from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
 from metaf2n_tf.signals import stop_signals
-from metaf2n_tf.weights import training_folder
+from metaf2n_tf.weights import catalogue, training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
 from metaf2n_tf.weights.load import RATE_SCOPE, Weights, load_weights
 from metaf2n_tf.weights.lpips import load_lpips
@@ -56,8 +56,13 @@ class TrainingRun:
 
 
 def _need(name: str, path: str, *remedy: Part) -> None:
-    if not (os.path.exists(path) or os.path.exists(f"{path}.index")):  # a TF1 checkpoint's prefix is no file
-        raise UserError(f"{name} = {path}: no such file. Remedy: ", *remedy)
+    try:
+        found = catalogue.find(path)
+    except UserError as error:
+        raise UserError(f"{name} = ", error) from None
+    if not places.exists(found):
+        shown = path if found == Path(path) else found
+        raise UserError(f"{name} = {shown}: no such file. Remedy: ", *remedy)
 
 
 def _as_in_config(argument: Argument) -> str:
@@ -72,7 +77,7 @@ def _restorer(settings: Settings, side: int) -> BatchRestorer:
 
     try:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
-        return make_restorer(settings.RESTORER, side, Needs(sr_params, exemplars))
+        return make_restorer(settings.RESTORER, side, sr=sr_params, exemplar_dir=exemplars)
     except UserError as error:
         reason = error.message.spelled(_as_in_config)
         raise UserError(reason, "; or ", Argument("set", "RESTORER=self_ensemble")) from None
@@ -338,7 +343,8 @@ def train(settings: Settings, run: TrainingRun) -> int | None:
     """
     try:
         trainer = Trainer(settings, run)
-        logger.info("settings:\n" + "\n".join(f"{name} = {value!r}" for name, value in trainer.effective.items()))
+        for line in ("settings:", *(f"{name} = {value!r}" for name, value in trainer.effective.items())):
+            logger.info(line)
         if run.dry_run:
             trainer.dry_run()
             return None

@@ -39,10 +39,9 @@ def load_dists(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other variables.
     """
-    channel_weights = Path(path).with_name(_CHANNEL_WEIGHTS)
-    check_downloaded(path, "dists")
-    check_downloaded(channel_weights, "dists-weights")
-    kernels = check_variables(str(path), npz.read_npz(Path(path)), vgg16.variable_shapes())
+    path = check_downloaded(path, "dists")
+    channel_weights = check_downloaded(path.with_name(_CHANNEL_WEIGHTS), "dists-weights")
+    kernels = check_variables(str(path), npz.read_npz(path), vgg16.variable_shapes())
     return kernels | check_variables(str(channel_weights), read_state_dict(channel_weights), _CHANNEL_SHAPES)
 
 

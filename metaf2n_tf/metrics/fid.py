@@ -189,7 +189,7 @@ def _list_pictures(folder: Path) -> list[Path]:
 def _fingerprint(pictures: Sequence[Path], params: Mapping[str, np.ndarray | tf.Tensor], resize: str) -> str:
     digest = hashlib.sha256(str(_CACHE_VERSION).encode())
     for name in sorted(inception.variable_shapes()):
-        digest.update(np.ascontiguousarray(params[name]))
+        digest.update(np.ascontiguousarray(params[name]).data)
     for picture in pictures:
         size, time = files.size_and_time(picture)
         digest.update(b"\0" + os.fsencode(picture.name) + f"\0{size}\0{time}".encode())
@@ -200,15 +200,18 @@ def _read_moments(path: Path) -> tuple[Moments, str | None]:
     """What a `.npz` file of ours or of pytorch-fid holds, and our fingerprint if it is one of ours."""
     arrays = npz.read_arrays(path)
     try:
-        mean, covariance = (np.asarray(arrays[name], np.float64) for name in ("mu", "sigma"))
         count = int(arrays["count"]) if "count" in arrays else None
         key = str(arrays["key"]) if "key" in arrays else None
+        found, width = [arrays[name] for name in ("mu", "sigma")], inception.FEATURES
+        shapes = [value.shape for value in found if value.dtype.kind != "U"]
+        if len(shapes) < len(found):
+            raise TypeError("a text")
+        if shapes != [(width,), (width, width)]:
+            wanted = f"({width},) and ({width}, {width})"
+            raise UserError(f"{path}: mu and sigma have the shapes {shapes[0]} and {shapes[1]}, expected {wanted}")
+        mean, covariance = (np.asarray(value, np.float64) for value in found)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path}: not a .npz file with mu and sigma. Remedy: make it anew") from error
-    width = inception.FEATURES
-    if mean.shape != (width,) or covariance.shape != (width, width):
-        shapes = f"{mean.shape} and {covariance.shape}, expected ({width},) and ({width}, {width})"
-        raise UserError(f"{path}: mu and sigma have the shapes {shapes}")
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
         raise UserError(f"{path}: mu and sigma hold values that are not finite")
     return Moments(mean, covariance, count), key
@@ -230,7 +233,7 @@ def _read_cache(path: Path, key: str) -> Moments | None:
 
 def _write_cache(path: Path, moments: Moments, key: str) -> None:
     stream = io.BytesIO()
-    np.savez(stream, mu=moments.mean, sigma=moments.covariance, count=moments.count, key=key)
+    np.savez(stream, mu=moments.mean, sigma=moments.covariance, count=np.asarray(moments.count), key=key)
     try:
         files.write_bytes(path, stream.getvalue())
     except UserError as error:
@@ -239,7 +242,9 @@ def _write_cache(path: Path, moments: Moments, key: str) -> None:
 
 def left_out(folder: Path, moments: Moments) -> int:
     """How many of a reference's pictures are not in its moments, because they could not be read."""
-    return len(_list_pictures(folder)) - moments.count if folder.is_dir() else 0
+    if moments.count is None or not folder.is_dir():
+        return 0
+    return len(_list_pictures(folder)) - moments.count
 
 
 def reference_statistics(

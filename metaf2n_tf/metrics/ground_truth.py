@@ -17,7 +17,7 @@ class GroundTruths:
         """List the folder; a UserError if there is nothing."""
         self.folder = folder
         self._paths = defaultdict(list)
-        for path in listing.list_files(folder, images.PICTURES, recursive, flag="--gt_dir"):
+        for path in listing.list_files(folder, images.PICTURES, recursive, argument="gt_dir"):
             self._paths[path.relative_to(folder).with_suffix("")].append(path)
 
     def find(self, name: Path) -> list[Path]:

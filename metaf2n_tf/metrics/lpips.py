@@ -60,6 +60,6 @@ def lpips(
             raise UserError(f"LPIPS: pictures of {x.dtype.name}, expected floating point in [0, 1]")
     check_shapes(input0.shape, input1.shape)
     leading = tf.shape(input0)[:-3]
-    pictures = [tf.reshape(x, tf.concat([[-1], tf.shape(x)[-3:]], axis=0)) for x in (input0, input1)]
-    result = tf.reshape(distance(_load_once(Path(WEIGHTS).absolute()), *pictures), leading)
+    first, second = (tf.reshape(x, tf.concat([[-1], tf.shape(x)[-3:]], axis=0)) for x in (input0, input1))
+    result = tf.reshape(distance(_load_once(Path(WEIGHTS).absolute()), first, second), leading)
     return tf.ensure_shape(result, input0.shape[:-3])

@@ -49,20 +49,20 @@ class Measured:
     failed: dict[str, Message] = field(default_factory=dict)
 
 
-def _lpips_function() -> Callable[[np.ndarray, np.ndarray], float]:
+def _lpips_function() -> Callable[..., float]:
     params = {name: tf.constant(value) for name, value in load_lpips(WEIGHTS).items()}
     one_at_a_time = threading.Lock()  # it uses all cores, and 4 GB for a picture of 4096x4096
 
     def measure(result: np.ndarray, gt: np.ndarray) -> float:
         check_shapes(tf.TensorShape(result.shape), tf.TensorShape(gt.shape))
-        pictures = (np.float32(x[None]) / np.float32(255) for x in (result, gt))
+        first, second = (tf.constant(x[None].astype(np.float32) / np.float32(255)) for x in (result, gt))
         with one_at_a_time:
-            return float(lpips.distance(params, *pictures, pool=alexnet.max_pool)[0])
+            return float(lpips.distance(params, first, second, pool=alexnet.max_pool)[0])
 
     return measure
 
 
-def _niqe_function(convention: str) -> Callable[[np.ndarray, np.ndarray | None], float]:
+def _niqe_function(convention: str) -> Callable[..., float]:
     params = niqe.load_niqe(niqe.WEIGHTS)
     return lambda result, _gt: niqe.niqe(result, params, convention)
 
@@ -80,7 +80,7 @@ class Measurer:
           with_gt: whether there is a ground truth to compare with.
           niqe_convention: whose NIQE, one of `niqe.CONVENTIONS`.
         """
-        self._functions: dict[str, Callable[[np.ndarray, np.ndarray | None], float]] = {}
+        self._functions: dict[str, Callable[..., float]] = {}  # of the result and the ground truth, None without one
         self.not_computed: dict[str, Message] = {}
         builders = {f"niqe_{niqe_convention}": lambda: _niqe_function(niqe_convention)}
         if with_gt:

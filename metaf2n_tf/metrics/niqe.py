@@ -24,7 +24,7 @@ CONVENTIONS = ("pyiqa", "basicsr")
 BLOCK = 96
 _SHAPES = {"mu_pris_param": (1, 36), "cov_pris_param": (36, 36), "gaussian_window": (7, 7)}
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
-_RGB_TO_YIQ_Y = np.float32([0.299, 0.587, 0.114])
+_RGB_TO_YIQ_Y = np.array([0.299, 0.587, 0.114], np.float32)
 # MATLAB's imresize by 0.5: Keys' cubic, a = -0.5, stretched over 8 pixels.
 _HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
 
@@ -39,8 +39,8 @@ def load_niqe(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other arrays.
     """
-    check_downloaded(path, "niqe")
-    params = npz.read_npz(Path(path), np.float64)
+    path = check_downloaded(path, "niqe")
+    params = npz.read_npz(path, np.float64)
     check_variables(str(path), params, _SHAPES)
     return {name: params[name] for name in _SHAPES}
 

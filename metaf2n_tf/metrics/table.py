@@ -15,12 +15,11 @@ def summarize(values: Sequence[float]) -> dict[str, float | int | None]:
     all; and `identical`, how many are infinite, as the PSNR of equal pictures is, where any are.
     """
     finite = [value for value in values if math.isfinite(value)]
-    number, mean, error = len(finite), None, None
-    if number:
-        mean = sum(finite) / number
+    number, error = len(finite), None
+    mean = sum(finite) / number if number else math.nan
     if number > 1:
         error = math.sqrt(sum((value - mean) ** 2 for value in finite) / (number - 1) / number)
-    summary = {"mean": mean, "standard_error": error, "count": len(values)}
+    summary = {"mean": mean if number else None, "standard_error": error, "count": len(values)}
     return summary if number == len(values) else summary | {"identical": len(values) - number}
 
 

@@ -9,14 +9,14 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaf2n_tf.data import files
+from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.report import pictures
@@ -53,7 +53,7 @@ class Overview:
     title: str
     settings: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
-    pictures: list[tuple[str, np.ndarray | bytes]] = field(default_factory=list)
+    pictures: Sequence[tuple[str, np.ndarray | bytes]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     metrics: dict[str, Reading] = field(default_factory=dict)
 
@@ -121,7 +121,7 @@ def write_page(path: Path, overview: Overview, parts: Iterable[Path]) -> None:
             stream.write(before)
             for part_path in parts:
                 try:
-                    part = decode_photo(part_path.read_bytes())
+                    part = decode_photo(files.read_whole(part_path, strict_json.LONGEST))
                 except (OSError, ValueError):
                     damaged.append(part_path.name)
                     continue

@@ -65,12 +65,12 @@ class Adaptation:
         return sum(share * float(self._adapter.loss(params, *chunk)) for share, *chunk in chunks)
 
     def _gradient(self, params: sr.Params) -> tuple[float, dict[str, tf.Tensor]]:
-        total_loss, total = 0.0, None
+        total_loss, total = 0.0, {}
         for share, *chunk in self._chunks:
             loss, gradient = self._adapter.gradient(params, *chunk)
             total_loss += share * float(loss)
             if share < 1:
-                gradient = {name: share * value + (total[name] if total else 0) for name, value in gradient.items()}
+                gradient = {name: share * value + total.get(name, 0) for name, value in gradient.items()}
             total = gradient
         return total_loss, total
 
@@ -117,7 +117,7 @@ class Adaptation:
         if is_auto(asked[0]):
             yield asked[0], *self.best(most_steps(asked))
             return
-        for steps, params in self.trajectory(asked):
+        for steps, params in self.trajectory([steps for steps in asked if not is_auto(steps)]):
             yield steps, 0 if not self.patches or self.diverged(steps) else steps, params
 
     def at_strength(self, params: sr.Params, strength: float) -> sr.Params:
@@ -134,7 +134,7 @@ class Adaptation:
         if not self.patches:
             return []
         held_out, remarks = self.held_out_losses, []
-        for auto in filter(is_auto, used):
+        for auto in [asked for asked in used if is_auto(asked)]:
             most, steps = most_steps([auto]), used[auto]
             if not held_out:
                 remarks.append(Message("a single patch leaves none to judge the steps by, so auto makes none"))

@@ -1,13 +1,14 @@
 """Where a photo's face pairs come from: a folder that holds them, or a detector and a restorer."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.commands.runs.faces import FaceFinder, Selection
-from metaf2n_tf.data import files, images
-from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.restore import Setting
+from metaf2n_tf.data import files
+from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.faces import folder, restorers
+from metaf2n_tf.faces.finder import FaceFinder
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 
 
@@ -17,11 +18,27 @@ class FaceSource:
     SETTINGS = ("detector", "detector_weights", "restorer", "restorer_weights")
 
     def __init__(self, face_dir: Path | None, detector: str | None, restorer: str | None, model: MetaF2N):
-        """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous."""
-        self._face_dir, self._finder = face_dir, None
-        if face_dir is None:
-            self._finder = FaceFinder(detector, restorer, Setting(sr=lambda: model.weights.sr), Selection())
-        self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+        """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous.
+
+        Raises:
+          UserError: as `FaceFinder`, or the restorer takes exemplars, which can only be named where a folder of faces
+            is made.
+        """
+        self._face_dir, finder = face_dir, None
+        if face_dir is not None:
+            self._pairs: Callable[[np.ndarray, Path], list[Pair]] = lambda _, name: folder.read_pairs(face_dir, name)
+        else:
+            row = restorers.RESTORERS.get((restorer or "").partition(":")[0])
+            if row and row.exemplars:
+                raise UserError(
+                    Argument("restorer", restorer),
+                    ": needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, and its "
+                    "faces as ",
+                    Argument("face_dir"),
+                )
+            finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
+            self._pairs = finder.pairs
+        self.settings = {name: getattr(finder, name, None) for name in self.SETTINGS}
 
     def inputs(self, name: Path) -> list[int]:
         """Checksums of the files of a photo's faces, where they come from files."""
@@ -37,8 +54,4 @@ class FaceSource:
         Raises:
           UserError: the folder's faces cannot be used.
         """
-        if self._finder is None:
-            return folder.read_pairs(self._face_dir, name)
-        levels = images.to_levels(rgb)
-        used, others = self._finder.find(levels)
-        return [(found.lq, found.hq) for found in self._finder.restore(levels, used, others, name)]
+        return self._pairs(rgb, name)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import masknet, sr
@@ -131,10 +132,11 @@ class MetaF2N:
         """
         if self.weights.mask is None:
             return None
-        lq, hq = (np.float32(x) / np.float32(255) for x in (lq, hq))
+        params = {name: tf.constant(value) for name, value in self.weights.mask.items()}
+        lq, hq = (x.astype(np.float32) / np.float32(255) for x in (lq, hq))
         result = np.empty(hq.shape[:2], np.float32)
         for window, place, kept in areas(lq.shape[:2], _MASK_TILE, masknet.CONTEXT):
             hq_window = tuple(map(times_scale, window))
-            weights = masknet.forward(self.weights.mask, lq[window][None], hq[hq_window][None])
+            weights = masknet.forward(params, *(tf.constant(x[None]) for x in (lq[window], hq[hq_window])))
             result[place] = weights.numpy()[0, ..., 0][kept]
         return result

@@ -53,7 +53,8 @@ def sample_patches(
         lq_patches, hq_patches = [pairs[0][0]], [pairs[0][1]]
     if not lq_patches:
         return np.zeros((0, side, side, 3), np.float32), np.zeros((0, patch_size, patch_size, 3), np.float32)
-    return tuple((np.stack(patches) / 255.0).astype(np.float32) for patches in (lq_patches, hq_patches))
+    lq, hq = ((np.stack(patches) / 255.0).astype(np.float32) for patches in (lq_patches, hq_patches))
+    return lq, hq
 
 
 def hold_out(

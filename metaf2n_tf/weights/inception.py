@@ -15,5 +15,5 @@ def load_inception(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or not this network's variables.
     """
-    check_downloaded(path, "inception-fid")
-    return check_variables(str(path), pth.read_state_dict(Path(path)), inception.variable_shapes())
+    path = check_downloaded(path, "inception-fid")
+    return check_variables(str(path), pth.read_state_dict(path), inception.variable_shapes())

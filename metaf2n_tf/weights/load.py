@@ -11,19 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import masknet, sr
-from metaf2n_tf.weights import ncnn, npz, pth, tf1_checkpoint
+from metaf2n_tf.weights import catalogue, ncnn, npz, pth, tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
 
 META_TRAINED = "meta-trained"
 PLAIN = "plain Real-ESRGAN"
 LEARNED = "learned"  # the rate on record of weights that have one for each variable
-PUBLISHED = Path("pretrained_models/model-new")  # relative to the working directory, as in the published scripts
-_SHIPPED = Path(__file__).resolve().parents[2] / "pretrained_models"
-METAF2N_LITE, FACES_LITE = _SHIPPED / "metaf2n_lite.npz", _SHIPPED / "faces_lite.npz"
 RATE_SCOPE = "TaskLR"  # TaskLR/<variable>: the natural logarithm of the variable's learned rate
 
+_LARGEST_RATE = np.log(np.finfo(np.float32).max)
 META_TRAINED_TASK_LR = 1e-2  # TASK_LR of the published code
 
 
@@ -115,7 +113,12 @@ def rate_shapes(found: Mapping[str, np.ndarray], sr_names: Iterable[str]) -> dic
 def _from_variables(source: str, found: Mapping[str, np.ndarray]) -> Weights:
     weights = check_variables(source, found, sr_shapes(source, found))
     mask = check_variables(source, found, mask_shapes(found)) if has_scope(found, masknet.SCOPE) else None
-    return Weights(source, weights, mask, check_variables(source, found, rate_shapes(found, weights)))
+    rates = check_variables(source, found, rate_shapes(found, weights))
+    if too_large := [name for name, value in rates.items() if value > _LARGEST_RATE]:
+        raise UserError(
+            f"{source}: variable {too_large[0]} is {rates[too_large[0]]:g}, too large for a rate's logarithm"
+        )
+    return Weights(source, weights, mask, rates)
 
 
 def _load_pth(path: Path) -> Weights:
@@ -145,14 +148,19 @@ def file_identity(path: Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
-def choose_weights(model_dir: Path | None) -> tuple[Path, str]:
-    """The weights that are asked for, and nothing; of those who name none, the published checkpoint where it is, else
-    our own, and in words why."""
-    if model_dir is not None:
-        return model_dir, ""
-    if tf1_checkpoint.resolve_prefix(PUBLISHED) is not None:
-        return PUBLISHED, ", the published ones, which are there"
-    return METAF2N_LITE, f", the shipped ones, as there are no published ones at {PUBLISHED}"
+def choose_weights(named: str | Path | None) -> tuple[Path, str]:
+    """The weights that are asked for, see `load_weights`, and nothing; of those who name none, the published checkpoint
+    where it is, else our own, and in words why.
+
+    Raises:
+      UserError: a name of the catalogue whose file is not there.
+    """
+    if named is not None:
+        return catalogue.find(named), ""
+    published, own = (catalogue.CATALOGUE[name].path for name in ("metaf2n", "metaf2n-lite"))
+    if tf1_checkpoint.resolve_prefix(published) is not None:
+        return published, ", the published ones, which are there"
+    return own, f", the shipped ones, as there are no published ones at {published}"
 
 
 def load_weights(path: str | Path, blend: str | None = None) -> Weights:
@@ -160,14 +168,15 @@ def load_weights(path: str | Path, blend: str | None = None) -> Weights:
 
     Args:
       path: a published TF1 checkpoint (prefix, one of its files, or folder); `RealESRGAN_x4plus.pth` or another `.pth`
-        of Real-ESRGAN; ncnn's `.param`/`.bin`; or our own `.npz`.
+        of Real-ESRGAN; ncnn's `.param`/`.bin`; our own `.npz`; or, where no such path is there, a name of the catalogue
+        (`scripts/download_weights.py`) whose file is, or `weights/NAME` for a file of the folder of weights.
       blend: other weights of the same network and their share, like `realesr-general-wdn-x4v3.pth:0.5`; see `blended`.
 
     Raises:
       UserError: nothing there, an unknown or damaged file, a variable missing or of another shape; weights of two
         networks; a share outside [0, 1].
     """
-    path = Path(path)
+    path = catalogue.find(path)
     try:
         weights = _load(path)
     except OSError as error:
@@ -210,6 +219,7 @@ def _load(path: Path) -> Weights:
     if reader is None or not path.exists():
         raise UserError(
             f"{path}: no weights there. Remedy: put the published checkpoint there (README, Weights), or run "
-            "'python scripts/download_weights.py realesrgan-x4plus' and pass --model_dir weights/realesrgan-x4plus.npz"
+            "'python scripts/download_weights.py realesrgan-x4plus' and pass ",
+            Argument("model_dir", "weights/realesrgan-x4plus.npz"),
         )
     return reader(path)

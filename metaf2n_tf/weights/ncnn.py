@@ -10,18 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import sr
+from metaf2n_tf.weights.check import LARGEST
 
 _PARAM_MAGIC = "7767517"
 _FP16_FLAG = 0x01306B47
 _MOST = 1 << 31  # of anything that is counted
 _KINDS = ("Convolution", "PReLU")
+_LONGEST_PARAM = 1 << 20  # RRDBNet's has 80 kB
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        return files.read_whole(path, most)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _layers(param_path: Path) -> list[tuple[str, int, int]]:
     """(kind, output channels, kernel size in numbers) of every layer that has weights."""
-    lines = param_path.read_text(errors="replace").splitlines()
+    lines = _read(param_path, _LONGEST_PARAM).decode(errors="replace").splitlines()
     if not lines or lines[0].strip() != _PARAM_MAGIC:
         raise UserError(f"{param_path}: not an ncnn .param file")
     layers = []
@@ -53,11 +63,18 @@ def _shapes(param_path: Path, layers: list[tuple[str, int, int]]) -> dict[str, t
     )
 
 
+def _stored_bytes(shape: tuple[int, ...]) -> int:
+    """What a variable of this shape takes in the `.bin`."""
+    return 4 + (2 * math.prod(shape) + 3) // 4 * 4 if len(shape) == 4 else 4 * shape[0]
+
+
 class _Bin:
     """The `.bin`, read from its start to its end."""
 
-    def __init__(self, path: Path):
-        self._path, self._blob, self._offset = path, path.read_bytes(), 0
+    def __init__(self, path: Path, longest: int):
+        if (size := path.stat().st_size) > longest:
+            raise UserError(f"{path}: {size - longest} bytes too long for its .param")
+        self._path, self._blob, self._offset = path, _read(path, LARGEST), 0
 
     def take(self, name: str, dtype: str, count: int) -> np.ndarray:
         """The next numbers; what is shorter than a multiple of 4 bytes is padded to it."""
@@ -73,10 +90,6 @@ class _Bin:
         height, width, cin, cout = shape
         kernel = self.take(name, "<f2", cin * cout * height * width).reshape(cout, cin, height, width)
         return kernel.transpose(2, 3, 1, 0)
-
-    def end(self) -> None:
-        if self._offset != len(self._blob):
-            raise UserError(f"{self._path}: {len(self._blob) - self._offset} bytes too long for its .param")
 
 
 def read_ncnn(path: Path) -> dict[str, np.ndarray]:
@@ -106,10 +119,9 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
                 f"{param_path}: convolution {name} has {found[0]} outputs and {found[1]} numbers, not the {wanted[0]} "
                 f"and {wanted[1]} of a network of scale {sr.SCALE}"
             )
-    stored = _Bin(bin_path)
+    stored = _Bin(bin_path, sum(map(_stored_bytes, shapes.values())))
     params = {
         name: stored.take_kernel(name, shape) if len(shape) == 4 else stored.take(name, "<f4", shape[0])
         for name, shape in shapes.items()
     }
-    stored.end()
     return {name: np.ascontiguousarray(value, np.float32) for name, value in params.items()}

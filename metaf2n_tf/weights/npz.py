@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.data import files
-from metaf2n_tf.errors import UserError
-from metaf2n_tf.weights.check import check_size
+from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.weights.check import check_size, open_zip
 
 _KINDS = "fiubU"  # numbers, and what names things
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others take memory of their own
@@ -41,7 +42,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: no such file")
     try:
         size = path.stat().st_size
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a header may be no text that Python likes
             members = archive.infolist()
             if any(member.compress_type not in _COMPRESSIONS for member in members):
                 raise ValueError("compressed as NumPy does not")
@@ -64,7 +66,11 @@ def read_npz(path: Path, dtype: type = np.float32) -> dict[str, np.ndarray]:
     arrays = read_arrays(path)
     for name, value in arrays.items():
         if value.dtype.kind == "U":
-            raise UserError(f"{path}: variable {name} is a text, expected numbers")
+            raise UserError(f"{path}: variable {one_line(name)} is a text, expected numbers")
+    try:
+        check_size(sum(value.size * np.dtype(dtype).itemsize for value in arrays.values()), path.stat().st_size)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     with np.errstate(over="ignore"):  # what becomes infinite is said where variables are checked
         return {name: value.astype(dtype) for name, value in arrays.items()}
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import safe_pickle
-from metaf2n_tf.weights.check import check_size
+from metaf2n_tf.weights.check import LARGEST, check_size, open_zip
 from metaf2n_tf.weights.safe_pickle import reading, whole
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -120,7 +121,7 @@ class _Storages(dict):
 
 def _read_zip(path: Path) -> object:
     left = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
 
         def read(name: str) -> bytes:
             nonlocal left
@@ -144,7 +145,10 @@ def _read_zip(path: Path) -> object:
 
 
 def _read_legacy(path: Path) -> object:
-    storages, file = _Storages(), path.read_bytes()
+    with files.open_regular(path) as start:  # of another kind of file, no more is read
+        if safe_pickle.load(io.BytesIO(start.read(64)), {}) != _LEGACY_MAGIC:
+            raise pickle.UnpicklingError
+    storages, file = _Storages(), files.read_whole(path, LARGEST)
     stream = io.BytesIO(file)
 
     def unpickle() -> object:
@@ -206,8 +210,9 @@ def read_pth(path: Path) -> object:
         memory than its size warrants.
     """
     with reading(path, "PyTorch file"):
-        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-        return _to_numpy(content, path.stat().st_size)
+        size = path.stat().st_size
+        check_size(size, size)
+        return _to_numpy(_read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path), size)
 
 
 # What training scripts wrap a network's state dict in, the averaged weights first.

@@ -9,6 +9,7 @@ import io
 import pickle
 import pickletools
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ _DAMAGE = (
     RuntimeError,
     zlib.error,
 )
-_MOST_OPERATIONS = 1 << 20  # some 2 seconds; a network of 700 variables has 25,000
+_MOST_OPERATIONS = 1 << 18  # some half a second; a network of 700 variables has 25,000
 _LONGEST_KEY = 250
 
 # fmt: off
@@ -214,7 +215,9 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a text of the file may be none that Python likes
+            yield
     except UserError as error:
         raise UserError(f"{path}: {one_line(str(error))}") from None
     except OSError as error:

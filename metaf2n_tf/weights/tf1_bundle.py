@@ -17,12 +17,15 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
+from metaf2n_tf.data import files
 from metaf2n_tf.weights.check import check_size
 
-DAMAGE = (ValueError, LookupError, struct.error, DecodeError)  # `read` raises
+DAMAGE = (ValueError, LookupError, struct.error, DecodeError, MemoryError)  # `read` raises
 
 _FOOTER, _MAGIC = 48, 0xDB4775248B80FB57
-_LONGEST_NAME = 1000
+# Names share their beginnings, so that an entry of 6 bytes may ask for 1000: a training of RRDBNet has 2,300 entries in
+# 120 kB.
+_LONGEST_INDEX, _MOST_ENTRIES, _LONGEST_NAME = 4 << 20, 1 << 14, 1000
 _DTYPES = {  # numbers of types.proto
     1: np.float32,
     2: np.float64,
@@ -106,11 +109,17 @@ def _read_table(table: bytes) -> dict[str, bytes]:
     place, size = _handle(footer)
     if len(table) < _FOOTER or struct.unpack("<Q", table[-8:]) != (_MAGIC,):
         raise ValueError("it is no index")
-    found, last = {}, None
+    found, last, left = {}, None, len(table)
     for _, handle in _entries(table, place, size):
-        for key, value in _entries(table, *_handle(_Bytes(handle))):
+        place, size = _handle(_Bytes(handle))
+        left -= size
+        if left < 0:
+            raise ValueError("a block is listed more than once")
+        for key, value in _entries(table, place, size):
             if last is not None and key <= last:
                 raise ValueError("its names are out of order")
+            if len(found) == _MOST_ENTRIES:
+                raise ValueError(f"it has more than {_MOST_ENTRIES} entries")
             found[key.decode(errors="replace")], last = value, key
     return found
 
@@ -123,7 +132,7 @@ def _read_array(name: str, entry: tensor_bundle_pb2.BundleEntryProto, shard: Pat
         raise ValueError(f"{name} does not have the bytes that its shape needs")
     if entry.offset + entry.size > shard.stat().st_size:
         raise ValueError(f"{name} is cut off")
-    with shard.open("rb") as stream:
+    with files.open_regular(shard) as stream:
         stream.seek(entry.offset)
         content = stream.read(entry.size)
     if len(content) != entry.size or not _crc_is(entry.crc32c, content):
@@ -138,7 +147,7 @@ def read(prefix: Path) -> dict[str, np.ndarray]:
       OSError: a file is missing or cannot be read; one of `DAMAGE`: it makes no sense; UserError: it asks for more
         memory than its size warrants.
     """
-    table = _read_table(prefix.with_name(f"{prefix.name}.index").read_bytes())
+    table = _read_table(files.read_whole(prefix.with_name(f"{prefix.name}.index"), _LONGEST_INDEX))
     header = tensor_bundle_pb2.BundleHeaderProto.FromString(table.pop(""))
     if header.endianness != tensor_bundle_pb2.BundleHeaderProto.LITTLE:
         raise ValueError("it was saved on a big-endian machine")

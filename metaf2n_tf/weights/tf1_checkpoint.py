@@ -13,6 +13,7 @@ from metaf2n_tf.errors import UserError, first_line, one_line
 from metaf2n_tf.weights import tf1_bundle
 
 _DATA = ".data-00000-of-00001"
+_LONGEST_STATE = 1 << 20  # of the file `checkpoint`, which names some checkpoints
 
 
 def resolve_prefix(path: Path) -> Path | None:
@@ -26,24 +27,35 @@ def resolve_prefix(path: Path) -> Path | None:
       The prefix, or None where there is no checkpoint.
 
     Raises:
-      UserError: a folder with several checkpoints and nothing that says which.
+      UserError: a folder with several checkpoints and nothing that says which; one whose file `checkpoint` names none
+        of those in it; a name that the system does not take.
     """
+    try:
+        return _resolve(path)
+    except OSError as error:
+        raise UserError(f"{one_line(str(path))}: cannot be read: {error.strerror or error}") from None
+
+
+def _indexes(folder: Path) -> list[Path]:
+    """Those of whole checkpoints: hidden ones are being written, or a killed writer left them."""
+    return sorted(path for path in folder.glob("*.index") if not path.name.startswith(".") and path.is_file())
+
+
+def _resolve(path: Path) -> Path | None:
     if path.is_dir():
-        state = path / "checkpoint"
+        state, found = path / "checkpoint", {index.stem: index.with_suffix("") for index in _indexes(path)}
         if state.is_file():
-            named = re.search(r'^model_checkpoint_path: "(.*)"', state.read_text(errors="replace"), re.M)
-            prefix = path / os.path.basename(named[1]) if named else None
-            if prefix and prefix.with_name(prefix.name + ".index").is_file():
-                return prefix
-            raise UserError(f"{state}: names {prefix.name if prefix else 'nothing'}, of which there is no .index here")
-        found = sorted(path.glob("*.index"))
+            content = files.read_whole(state, _LONGEST_STATE).decode(errors="replace")
+            named = re.search(r'^model_checkpoint_path: "(.*)"', content, re.M)
+            name = os.path.basename(named[1]) if named else ""
+            if name in found:
+                return found[name]
+            raise UserError(f"{state}: names {one_line(name) or 'nothing'}, of which there is no .index here")
         if len(found) > 1:
-            names = ", ".join(file.name.removesuffix(".index") for file in found)
-            raise UserError(f"{path}: holds several checkpoints; name one of {names}")
-        return found[0].with_suffix("") if found else None
+            raise UserError(f"{path}: holds several checkpoints; name one of {one_line(', '.join(found))}")
+        return next(iter(found.values()), None)
     name = path.name.removesuffix(".index").removesuffix(".meta").split(".data-")[0]
-    prefix = path.with_name(name)
-    return prefix if prefix.with_name(name + ".index").is_file() else None
+    return path.parent / name if name and (path.parent / f"{name}.index").is_file() else None
 
 
 def read_checkpoint(prefix: Path) -> dict[str, np.ndarray]:
@@ -100,7 +112,7 @@ def write_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], replaces
         for piece in pieces:
             piece.unlink(missing_ok=True)
     gone = {path.name for path in replaces}
-    others = [index.stem for index in prefix.parent.glob("*.index") if not index.name.startswith(".")]
+    others = [index.stem for index in _indexes(prefix.parent)]
     kept = sorted({*others, prefix.name} - gone, key=_by_number)
     lines = [f'model_checkpoint_path: "{prefix.name}"', *(f'all_model_checkpoint_paths: "{name}"' for name in kept)]
     files.write_bytes(prefix.with_name("checkpoint"), ("\n".join(lines) + "\n").encode())

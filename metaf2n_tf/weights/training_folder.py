@@ -10,7 +10,7 @@ import numpy as np
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import plain
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.weights import tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
 
@@ -70,7 +70,10 @@ def save(place: Path, step: int, variables: Mapping[str, np.ndarray], keep: int)
       UserError: the disk is full, or the place cannot be written to.
     """
     for part in place.glob(".model-*.part*"):  # of a run that was killed while it wrote
-        part.unlink()
+        files.remove(part)
+    for data in place.glob("model-*.data-00000-of-00001"):  # of one that was killed while it deleted
+        if re.fullmatch(r"model-\d+", data.stem) and not data.with_suffix(".index").is_file():
+            files.remove(data)
     prefix = place / f"model-{step}"
     older = [path for number, path in _steps(place).items() if number < step]
     replaced = older[: max(0, len(older) + 1 - keep)] if keep else []
@@ -91,10 +94,10 @@ def save_settings(file: Path, settings: Mapping[str, object], may_differ: Collec
     """
     settings = plain(settings)
     try:
-        before = strict_json.loads(file.read_bytes(), {str: object}) if file.is_file() else {}
+        before = strict_json.read(file, {str: object}) if file.is_file() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read: {error}. Remedy: delete it") from None
     for name, value in settings.items():
         if name not in may_differ and name in before and before[name] != value:
-            logger.info(f"{name} was {before[name]!r} up to here and is {value!r} now")
+            logger.info(f"{name} was {one_line(repr(before[name]))} up to here and is {value!r} now")
     files.write_bytes(file, (json.dumps(settings, indent=1) + "\n").encode())

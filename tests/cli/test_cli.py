@@ -213,12 +213,13 @@ def test_results_that_are_there_are_kept(place):
     assert (place.out / "a.png").stat().st_mtime_ns != before
 
 
-def test_one_photo_with_nobody_listening(place):
-    """`--input_dir` may be a photo, and the work is done where the shell has closed stderr (`2>&-`)."""
+@pytest.mark.parametrize("streams", ["2>&- >&- <&-", "2>/dev/full >/dev/full"])
+def test_one_photo_with_nobody_listening(place, streams):
+    """`--input_dir` may be a photo, and the work is done where stderr is closed, or full."""
     photo = place.add_photo("a.png")
     place.add_photo("a.jpg")
     arguments = ["--input_dir", photo, "--output_dir", place.out, "--model_dir", place.plain, "--fine_tune_num", 0]
-    command = ["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh", *commands.command("test.py", *arguments)]
+    command = ["sh", "-c", f'exec "$@" {streams}', "sh", *commands.command("test.py", *arguments)]
     assert subprocess.run(command, check=False, env=commands.environment(place.photos)).returncode == 0
     assert place.files() == ["a.png", "results.jsonl"]
     assert set(place.records()) == {"a.png"}
@@ -398,6 +399,12 @@ def test_unknown_detector_and_results_over_photos_are_refused(place):
     place.photos = place.photos.with_name("steps_0")
     log = place.test("--output_dir", place.photos.parent, "--fine_tune_num", "0,1", face_dir=False, code=2)
     assert "would be overwritten by its result" in log
+    photo = place.photos / "a.png"
+    log = place.run("test.py", "--input_dir", photo, "--output_dir", place.photos, "--fine_tune_num", "0", code=2)
+    assert "is the folder of the photos" in log
+    place.add_photo("steps_0/a.jpg")
+    log = place.test("--output_dir", place.photos.parent, "--recursive", face_dir=False, code=2)
+    assert "a.png would be overwritten by the result of steps_0/a.jpg" in log
 
 
 def test_report(place, root):

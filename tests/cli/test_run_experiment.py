@@ -266,7 +266,7 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
         ({"patch_size": [64, 30]}, "patch_size=30: a multiple of 4"),
         ({"patch_num_per_img": [0]}, "patch_num_per_img=0: at least 1"),
         ({"face_dir": Path("LQ")}, "there is no Face_LQ in it"),
-        ({"gt_dir": Path("nowhere")}, "--gt_dir nowhere: no such folder"),
+        ({"gt_dir": Path("nowhere")}, "gt_dir=nowhere: no such folder"),
     ],
 )
 def test_mistakes(place, changes, message):

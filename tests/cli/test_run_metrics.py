@@ -243,9 +243,9 @@ def test_nothing_to_compare(folder):
     save(folder / "GT" / "b.png")
     with pytest.raises(UserError, match="--gt_dir GT: none of its names is one of Res"):
         evaluate.run(options())
-    with pytest.raises(UserError, match="--result_dir nowhere: no such folder"):
+    with pytest.raises(UserError, match="result_dir=nowhere: no such folder"):
         evaluate.run(options(result_dir=Path("nowhere")))
-    with pytest.raises(UserError, match="--gt_dir nowhere: no such folder"):
+    with pytest.raises(UserError, match="gt_dir=nowhere: no such folder"):
         evaluate.run(options(gt_dir=Path("nowhere")))
     save(folder / "GT" / "a.png")
     with pytest.raises(UserError, match="fid_ref_dir=nowhere: no such folder, nor a .npz file"):

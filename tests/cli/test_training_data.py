@@ -87,3 +87,14 @@ def test_a_killed_run_goes_on_where_it_was(home):
     assert len(killed) == 7
     for one, other in zip(killed, straight, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_picture_above_the_limit_comes_with_the_flag_that_raises_it(tmp_path):
+    write_pictures(tmp_path / "large", 1, side=1016)
+    write_pictures(tmp_path / "small", 1)
+    arguments = ("--background_input", "large", "--background_input", "small", *SMALL, "--output_dir", "out")
+    reason = "large/000.png: 1016x1016 pixels are more than --max_megapixels 1. Remedy: --max_megapixels 2, where there"
+    for _ in range(2):  # a finished set says again what it lacks
+        assert f"skipped: {reason}" in run(tmp_path, SCRIPT, *arguments, "--max_megapixels", 1, code=1)
+    described = json.loads((tmp_path / "out" / "back96.json").read_text())
+    assert described["shards"][0]["unusable"]["large/000.png"].startswith(reason)

@@ -11,7 +11,17 @@ from conftest import ROOT
 from metaf2n_tf.commands.runs import faces as generate
 from metaf2n_tf.commands.runs import metrics as evaluate
 from metaf2n_tf.data import files
+from metaf2n_tf.data.tfrecords import records
 from metaf2n_tf.errors import CannotWriteError, UserError
+
+
+def test_a_pipe_is_no_file_and_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for read in (files.crc32_of, files.sha256_of):
+        with pytest.raises(OSError, match="no file"):
+            read(tmp_path / "a.png")
+    with pytest.raises(UserError, match="a.png: not a file"):
+        records.open_set(str(tmp_path / "a.png"))
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):

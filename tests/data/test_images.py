@@ -116,7 +116,50 @@ def test_deep_tiff_whose_white_is_zero(tmp_path):
     )
 
 
-def test_damaged_exif_is_left_out_and_said_so(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("array", [RGB[..., 0], RGB, np.dstack([RGB, ALPHA])], ids=["gray", "rgb", "rgba"])
+def test_tiffs_on_their_side(tmp_path, array, orientation):
+    path = save(tmp_path / "t.tif", array, tiffinfo={274: orientation})
+    exif = Image.Exif()
+    exif[274] = orientation
+    expected = images.read_photo(save(tmp_path / "t.png", array, exif=exif))
+    photo = images.read_photo(path)
+    np.testing.assert_array_equal(photo.rgb, expected.rgb)
+    assert photo.gray or array.shape[2] == 3 or np.array_equal(photo.alpha, expected.alpha)
+
+
+def test_tiffs_of_one_bit_and_of_channels_on_their_own(tmp_path):
+    bits = RGB[..., 0] > 127
+    np.testing.assert_array_equal(images.read_photo(save(tmp_path / "b.tif", bits)).rgb[..., 0], np.float32(bits))
+    path = write_tiff(tmp_path / "planes.tif", DEEP[..., :3], 2)
+    interleaved = struct.pack("<HHIHH", 284, 3, 1, 1, 0)
+    assert interleaved in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(interleaved, struct.pack("<HHIHH", 284, 3, 1, 2, 0)))
+    with pytest.raises(UserError, match="each channel on its own. Remedy: save it with the channels interleaved"):
+        images.read_photo(path)
+
+
+def test_claims_of_fax_and_of_webp(tmp_path):
+    save(tmp_path / "fax.tif", RGB[..., 0] > 127, compression="group4")
+    fax = (tmp_path / "fax.tif").read_bytes()
+    for tag in (256, 257, 278):
+        at = fax.index(struct.pack("<H", tag) + b"\3\0\1\0\0\0") if struct.pack("<HHI", tag, 3, 1) in fax else -1
+        kind, value = (3, struct.pack("<HH", 30000, 0)) if at >= 0 else (4, struct.pack("<I", 30000))
+        at = fax.index(struct.pack("<HHI", tag, kind, 1)) + 8
+        fax = fax[:at] + value + fax[at + 4 :]
+    (tmp_path / "fax.tif").write_bytes(fax)
+    save(tmp_path / "a.webp", RGB)
+    webp = (tmp_path / "a.webp").read_bytes()
+    at = webp.index(b"\x9d\x01\x2a") + 3  # width and height follow
+    (tmp_path / "a.webp").write_bytes(webp[:at] + struct.pack("<HH", 16383, 16383) + webp[at + 4 :])
+    for name in ("fax.tif", "a.webp"):
+        with pytest.raises(UserError, match="its header says .* pixels, too many for"):
+            images.read_photo(tmp_path / name)
+    flat = save(tmp_path / "flat.webp", np.zeros((3000, 3000, 3), np.uint8))  # as small as an honest one becomes
+    assert images.read_photo(flat).size == (3000, 3000)
+
+
+def test_damaged_exif_is_left_out_and_said_so(tmp_path, monkeypatch, caplog):
     exif = Image.Exif()
     exif[0x010F] = "camera"
     path = save(tmp_path / "a.png", RGB, exif=exif)
@@ -126,7 +169,7 @@ def test_damaged_exif_is_left_out_and_said_so(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Image.Exif, "tobytes", refuse)
     assert images.read_photo(path).exif is None
-    assert "its EXIF is damaged (argument out of range)" in capsys.readouterr().err
+    assert "its EXIF is damaged (argument out of range)" in caplog.text
 
 
 def damaged_files():
@@ -250,33 +293,34 @@ def test_gray_png_with_a_transparent_level(tmp_path, bits):
     np.testing.assert_array_equal(photo.alpha, gray != gray[3, 4])
 
 
-def test_a_profile_must_fit_the_colours(tmp_path, capsys):
+def test_a_profile_must_fit_the_colours(tmp_path, caplog):
     gray, rgb = profile_of(b"GRAY"), SRGB
     deep = np.dstack([DEEP[..., 0], DEEP[..., 3]])
     icc = (b"iCCP", b"p\0\0" + zlib.compress(gray))
     photo = images.read_photo(write_png(tmp_path / "g.png", deep, 4, 16, icc))
     assert (photo.gray, photo.depth, photo.icc) == (True, 16, None)
-    assert "g.png: its colour profile is of GRAY and the result is RGB, so it is left out" in capsys.readouterr().err
+    assert "g.png: its colour profile is of GRAY and the result is RGB, so it is left out" in caplog.text
+    caplog.clear()
     again = reencode(photo, tmp_path / "again.png")
     np.testing.assert_array_equal(again.rgb, photo.rgb)
     np.testing.assert_array_equal(again.alpha, photo.alpha)
     for array in (RGB[..., 0], np.dstack([RGB[..., 0], ALPHA])):
         assert images.read_photo(save(tmp_path / "g8.png", array, icc_profile=gray)).icc == gray
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
     assert images.read_photo(save(tmp_path / "rgb.tif", RGB, icc_profile=rgb)).icc == rgb
     images.read_rgb8(tmp_path / "g.png")  # nothing is written of it
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
     for name, array, profile, why in (
         ("one.png", RGB, gray, "is of GRAY and the result is RGB"),
         ("two.png", RGB[..., 0], rgb, "is of RGB and the result is GRAY"),
         ("three.jpg", RGB, b"profile" * 30, "is damaged"),
     ):
         assert images.read_photo(save(tmp_path / name, array, icc_profile=profile)).icc is None
-        assert f"{name}: its colour profile {why}, so it is left out" in capsys.readouterr().err
+        assert f"{name}: its colour profile {why}, so it is left out" in caplog.text
     lab = write_tiff(tmp_path / "lab.tif", RGB, 8, bits=8)
     Image.open(lab).save(tmp_path / "lab2.tif", icc_profile=profile_of(b"Lab "))
     assert images.read_photo(tmp_path / "lab2.tif").icc is None
-    assert "is of Lab and the result is RGB" in capsys.readouterr().err
+    assert "is of Lab and the result is RGB" in caplog.text
 
 
 def profile_of_inks():
@@ -297,18 +341,18 @@ def profile_of_inks():
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + index + data
 
 
-def test_inks_are_converted_with_their_profile(tmp_path, capsys):
+def test_inks_are_converted_with_their_profile(tmp_path, caplog):
     cyan = Image.new("CMYK", (9, 7), (255, 0, 0, 0))
     cyan.save(tmp_path / "c.jpg", icc_profile=profile_of_inks(), quality=95)
     photo = images.read_photo(tmp_path / "c.jpg")
     assert photo.icc is None
     assert photo.rgb[3, 3, 0] > 0.9
     assert photo.rgb[3, 3, 1] < 0.5
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
     for name, profile in (("head", profile_of(b"CMYK")), ("rgb", SRGB)):
         cyan.save(tmp_path / f"{name}.tif", icc_profile=profile)
         np.testing.assert_array_equal(images.read_rgb8(tmp_path / f"{name}.tif")[3, 3], [0, 255, 255])
-        assert f"{name}.tif: its profile is none of inks, or damaged" in capsys.readouterr().err
+        assert f"{name}.tif: its profile is none of inks, or damaged" in caplog.text
 
 
 def test_what_decides_how_a_png_looks_and_is_printed_is_kept(tmp_path):
@@ -345,7 +389,7 @@ def test_what_decides_how_a_png_looks_and_is_printed_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp", "a.png"])
-def test_of_several_frames_the_first_is_used_and_said_so(tmp_path, capsys, name):
+def test_of_several_frames_the_first_is_used_and_said_so(tmp_path, caplog, name):
     frames = [Image.fromarray(np.roll(RGB, 2 * k, 1)) for k in range(4)]
     options = {"lossless": True} if name == "a.webp" else {}
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
@@ -353,14 +397,14 @@ def test_of_several_frames_the_first_is_used_and_said_so(tmp_path, capsys, name)
         rgb = images.read_rgb8(tmp_path / name)
     if name != "a.gif":
         np.testing.assert_array_equal(rgb, RGB)
-    assert capsys.readouterr().err == f"{tmp_path / name}: the first of 4 pictures in it is used\n"
+    assert caplog.messages == [f"{tmp_path / name}: the first of 4 pictures in it is used"]
 
 
 def test_size_has_one_limit_and_claims_are_checked(tmp_path, monkeypatch):
     """The limit holds for what is read and for what is written; a header alone takes no memory."""
     monkeypatch.setattr(size, "_limit", 2)
     save(tmp_path / "large.png", np.zeros((1001, 2000), np.uint8))
-    with pytest.raises(UserError, match=r"large.png: 2000x1001 pixels are more than --max_megapixels 2. .*pixels 3"):
+    with pytest.raises(UserError, match=r"large.png: 2000x1001 pixels are more than max_megapixels=2. .*pixels=3"):
         images.read_photo(tmp_path / "large.png")
     with pytest.raises(UserError, match="its result: 2000x1001 pixels are more than"):
         images.write_rgb8(tmp_path / "out.png", np.zeros((1001, 2000, 3), np.uint8))

@@ -36,8 +36,8 @@ def test_files_of_a_folder(tmp_path):
     assert names(tmp_path, ["png", ".jpg"], True, left_out) == ["a.JPG", "b.png", "sub/c.png"]
     with pytest.raises(UserError, match="no photos"):
         names(tmp_path, ["webp"])
-    with pytest.raises(UserError, match="--gt_dir .*nowhere: no such folder"):
-        listing.list_files(tmp_path / "nowhere", flag="--gt_dir")
+    with pytest.raises(UserError, match="gt_dir=.*nowhere: no such folder"):
+        listing.list_files(tmp_path / "nowhere", argument="gt_dir")
 
 
 def test_one_photo_is_a_folder_of_one(tmp_path):
@@ -101,19 +101,22 @@ def test_sidecars_are_no_twins(tmp_path):
     assert photos(tmp_path) == ["b", "b.json", "b.png", "b.xmp"]
 
 
-def test_names_that_differ_in_case_alone(tmp_path, monkeypatch):
-    save(tmp_path / "a.png", tmp_path / "A.jpg")
+def test_names_that_differ_in_case_or_unicode_form_alone(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", tmp_path / "A.jpg", tmp_path / "e\u0301.png", tmp_path / "\u00c9.jpg")
     asked = []
-    assert photos(tmp_path) == ["A.jpg", "a.png"]
-    monkeypatch.setattr(files, "folds_case", lambda folder: asked.append(folder) or True)
-    with pytest.raises(UserError, match=r"A.jpg and a.png would give results of one name"):
+    assert len(photos(tmp_path)) == 4
+    monkeypatch.setattr(files, "are_one", lambda *names: asked.append(names) or True)
+    with pytest.raises(UserError, match="A.jpg and a.png, .*e\u0301.png and \u00c9.jpg would give results of one name"):
         photos(tmp_path, tmp_path / "results" / "new")
-    assert asked == [tmp_path / "results" / "new"]
+    names = [(Path("A"), Path("a")), (Path("e\u0301"), Path("\u00c9"))]
+    assert asked == [(tmp_path / "results" / "new", *pair) for pair in names]
     assert not (tmp_path / "results").exists()
 
 
-def test_the_probe_for_case_leaves_nothing(tmp_path):
-    assert not files.folds_case(tmp_path / "not" / "there")
+def test_the_probe_for_names_leaves_nothing(tmp_path):
+    place = tmp_path / "not" / "there"
+    assert not files.are_one(place, Path("Sub/a"), Path("sub/A"))
+    assert files.are_one(place, Path("Sub/a"), Path("Sub/./a"))
     assert list(tmp_path.iterdir()) == []
 
 

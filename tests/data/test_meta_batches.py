@@ -10,15 +10,15 @@ from metaf2n_tf.data import meta_batches
 from metaf2n_tf.data.degradation import SMALLEST, STAGES, degrade, draw_parameters
 from metaf2n_tf.data.meta_batches import MetaBatches, Shape, choose_corners, make_task, task_dataset
 from metaf2n_tf.data.operations.usm import sharpen
+from metaf2n_tf.data.tfrecords.crops import log_gradient
 from metaf2n_tf.data.tfrecords.encode import encode_records
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.data.tfrecords.squares import log_gradient
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.restore_batch import Needs, make_restorer
+from metaf2n_tf.faces.restore_batch import make_restorer
 
 FACE, BACKGROUND = 80, 96
 SHAPE = Shape(tasks=2, pairs=3, face_patch=40, background_patch=64)
-ENLARGE = make_restorer("none", FACE, Needs())
+ENLARGE = make_restorer("none", FACE)
 
 
 def make_squares(count, side, seed):
@@ -92,7 +92,7 @@ def test_shares_of_a_batch_are_its_tasks(sets, batches):
 
 
 def test_a_perfect_restorer_gives_the_faces_themselves(sets, batches):
-    restore = make_restorer("ground_truth", FACE, Needs())
+    restore = make_restorer("ground_truth", FACE)
     with MetaBatches(task_dataset(*sets[0], SHAPE), restore, SHAPE) as made:
         batch = next(made)
     np.testing.assert_array_equal(batch.labela, batch.labela_gt)

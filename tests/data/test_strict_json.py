@@ -1,6 +1,7 @@
 """What lies in a folder and is read as JSON: cut off, nested without end, or with values of other types."""
 
 import json
+import logging
 
 import pytest
 
@@ -8,7 +9,7 @@ from metaf2n_tf.commands.runs import results
 from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.strict_json import NUMBER
 from metaf2n_tf.data.tfrecords import manifest
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment.records import Records, check_made_with
 from metaf2n_tf.experiment.sweep import Configuration
@@ -107,7 +108,7 @@ def test_results_and_measurements_of_any_kind_are_left_out_or_usable(tmp_path):
 def test_the_description_of_a_set(tmp_path):
     shard = manifest.Shard("set-00000-of-00002.tfrecord", 1, 1, "1", {"a.png": "small"}, {})
     wanted = manifest.Manifest(
-        Cutting(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
+        Cropping(400, 200, float("-inf")), {"inputs": ["a"], "pictures": 1, "sha256": "1"}, 2, [shard]
     )
     manifest.write(tmp_path / "set.tfrecord", wanted)
     assert manifest.read(tmp_path / "set.tfrecord") == wanted
@@ -142,7 +143,8 @@ def test_settings_that_were_kept(tmp_path, text):
         decode_photo(text.encode("latin1"))
 
 
-def test_settings_without_a_token_are_kept(tmp_path, capsys):
+def test_settings_without_a_token_are_kept(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "metaf2n_tf")
     for _ in range(2):
         training_folder.save_settings(tmp_path / "config.json", {"a": float("inf"), "b": (1, 2)})
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []

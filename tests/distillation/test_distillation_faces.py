@@ -8,8 +8,8 @@ from tiny_faces import make_set, write_pictures
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.images import read_rgb8
 from metaf2n_tf.data.tfrecords import encode
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.data.tfrecords.squares import Cutting
 from metaf2n_tf.distillation import faces
 from metaf2n_tf.errors import UserError
 
@@ -118,7 +118,7 @@ def test_damaged_records_are_named(packed, tmp_path):
 
 
 def pack(tmp_path, faces_dir, maps, **options):
-    request = Request(tmp_path / "set.tfrecord", [str(faces_dir)], Cutting(32, parsing_dir=str(maps)))
+    request = Request(tmp_path / "set.tfrecord", [str(faces_dir)], Cropping(32, parsing_dir=str(maps)))
     return run([request], Options(**options))
 
 

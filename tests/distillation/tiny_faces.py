@@ -5,7 +5,7 @@ import numpy as np
 
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.distillation.settings import Settings
 
 
@@ -24,7 +24,7 @@ def make_set(folder, count=5, side=32, parsing=True, seed=0):
     faces = write_pictures(folder / "HR", count, side, seed)
     maps = str(write_pictures(folder / "parsing", count, side, seed + 100)) if parsing else None
     tfrecord = folder / "whole_face.tfrecord"
-    assert run([Request(tfrecord, [str(faces)], Cutting(side, parsing_dir=maps))], Options()) == 0
+    assert run([Request(tfrecord, [str(faces)], Cropping(side, parsing_dir=maps))], Options()) == 0
     return str(tfrecord)
 
 

@@ -148,8 +148,12 @@ def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path, state, monkeyp
 
 def test_what_a_killed_save_leaves_goes_with_the_next(tmp_path, state):
     (tmp_path / ".model-3.part.data-00000-of-00001.tempstate123").write_bytes(b"half")
+    for name in ("model-1", "model-new"):
+        (tmp_path / f"{name}.data-00000-of-00001").write_bytes(b"its index is gone")
     save(tmp_path, state, 4)
-    assert not list(tmp_path.glob(".*"))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    data = ".data-00000-of-00001"
+    assert names == ["checkpoint", f"model-4{data}", "model-4.index", f"model-new{data}"]
 
 
 def test_a_checkpoint_for_testing_only_is_no_training_checkpoint(tmp_path, state):

@@ -14,7 +14,7 @@ from training_sets import write_pictures
 
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data.meta_batches import MetaBatch
-from metaf2n_tf.data.tfrecords.squares import Cutting
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.meta import checkpoint
 from metaf2n_tf.meta.meta_step import MetaStep, TrainingState, initial_state
 from metaf2n_tf.meta.method import Method
@@ -52,7 +52,7 @@ def make_sets(folder: Path) -> dict[str, object]:
     """Two training sets, a checkpoint of the tiny networks, and the settings of a training with them."""
     pictures = write_pictures(folder / "pictures", [(96, 96)] * 3)
     requests = [
-        Request(folder / f"{name}.tfrecord", [str(pictures)], Cutting(96, 96)) for name in ("whole_face", "back400")
+        Request(folder / f"{name}.tfrecord", [str(pictures)], Cropping(96, 96)) for name in ("whole_face", "back400")
     ]
     assert run(requests, Options()) == 0
     tf.io.gfile.makedirs(str(folder / "weights" / "Model0"))

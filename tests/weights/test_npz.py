@@ -42,6 +42,7 @@ def header(descr="'<f4'", shape="(4,)"):
         b"[" * 2000,
         b"-" * 9000 + b"1",
         b"1" * 9000,
+        b"{'\\d': 1if 1else 2",
         b"",
     ],
 )
@@ -67,6 +68,12 @@ def test_a_file_that_unpacks_to_many_times_its_size_is_refused_unread(tmp_path):
     assert path.stat().st_size < 1 << 20
     with pytest.raises(UserError, match="bytes of memory, as no weights do"):
         npz.read_npz(path)
+
+
+def test_numbers_that_widen_to_many_times_the_file_are_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(60 << 20, np.uint8))
+    with pytest.raises(UserError, match=r"a.npz: its \d+ bytes ask for 251658240 bytes of memory"):
+        npz.read_npz(tmp_path / "a.npz")
 
 
 def test_other_compressions_and_texts_are_refused(tmp_path):

@@ -163,7 +163,7 @@ TUPLES = shared(b")", b"*\x86")
         (b"}" + TUPLES[:-1] + b"I0\ns.", "a key of a dict is no name"),
         (b"}U\xff" + 255 * b"a" + b"I0\ns.", "a key of a dict is no name"),
         (b"(" + TUPLES[:-1] + b"NNNNtQ.", "unknown persistent id"),
-        (b"N" * 2**20 + b"N.", "more than 1048576 operations"),
+        (b"N" * 2**18 + b"N.", "more than 262144 operations"),
         (b"cposix\n\x1b]0;" + b"x" * 10**5 + b"\n.", r"asks to load posix\.\?\]0;x+\.\.\.$"),
     ],
 )

@@ -135,6 +135,27 @@ def test_blocks_that_make_no_sense_are_one_line(make, arguments):
         tf1_checkpoint.read_checkpoint(make(**arguments))
 
 
+def test_a_block_that_is_listed_over_and_over_is_read_once(make):
+    """An empty block of a megabyte, of which no name is out of order."""
+    restarts = 1 << 18
+    empty = bytes(4 * restarts) + struct.pack("<I", restarts)
+    blocks = block([(b"z%06d" % number, varint(0) + varint(len(empty))) for number in range(50_000)])
+    start = len(empty) + 5
+    footer = (varint(0) * 2 + varint(start) + varint(len(blocks[0]))).ljust(40, b"\0")
+    table = empty + b"\0" + struct.pack("<I", masked(empty, b"\0")) + b"".join(blocks) + footer
+    prefix = make()
+    prefix.with_name("model-1.index").write_bytes(table + struct.pack("<Q", 0xDB4775248B80FB57))
+    with pytest.raises(UserError, match="a block is listed more than once"):
+        tf1_checkpoint.read_checkpoint(prefix)
+
+
+def test_an_index_has_no_more_than_networks_need(make):
+    with pytest.raises(UserError, match="it has more than 16384 entries"):
+        tf1_checkpoint.read_checkpoint(make(lambda messages: messages.update({f"d{n:07}": b"" for n in range(20_000)})))
+    with pytest.raises(UserError, match="model-1.index: .* bytes are more than such a file has"):
+        tf1_checkpoint.read_checkpoint(make(lambda messages: messages.update({"d": b"\x12\0" * (2 << 20)})))
+
+
 def test_bytes_that_are_asked_for_over_and_over_are_refused(make):
     """A hundred variables of one megabyte each, all of them the same."""
 

@@ -11,11 +11,11 @@ from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.choose import find_weights
 from metaf2n_tf.faces.exemplars.guidance import choose_optimal
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker, read_landmarks
 from metaf2n_tf.faces.exemplars.persons import LANDMARK_SUFFIX, SIZE, Exemplar, enlarged_as_published, landmark_file
+from metaf2n_tf.faces.registry import find_weights
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def read_list(path: Path) -> list[Line]:
     Raises:
       UserError: no such file, another form, no lines, or two faces whose results would have one name.
     """
-    rows = [line.strip().split("\t") for line in files.read_lines(path, "--img_list ") if line.strip()]
+    rows = [line.strip().split("\t") for line in files.read_lines(path, "img_list") if line.strip()]
     if not rows or any(len(row) != 3 for row in rows):
         raise UserError(f"--img_list {path}: expected lines 'LQ FACE<TAB>EXEMPLARS<TAB>LANDMARKS OF THE EXEMPLARS'")
     lines = [Line(*map(Path, row)) for row in rows]

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
-from metaf2n_tf.experiment.sweep import Configuration, Sweep, picture_path
+from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
+from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
 from metaf2n_tf.upscale import photo_views
@@ -27,7 +29,7 @@ from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N, Pair
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
-from metaf2n_tf.weights.load import LEARNED, choose_weights
+from metaf2n_tf.weights.load import choose_weights
 from metaf2n_tf.wording import counted
 
 
@@ -131,7 +133,7 @@ class Experiment:
     def _part_path(self, name: Path) -> Path:
         return outputs.part_path(self.options.output_dir, name, self.sweep, self.records)
 
-    def missing(self, name: Path) -> dict[Configuration, list[Steps]]:
+    def missing(self, name: Path) -> dict[Configuration, Sequence[Steps]]:
         """The configurations, and the numbers of steps of each, that are still to be measured on a photo.
 
         Everything of one that cannot be read.
@@ -150,7 +152,7 @@ class Experiment:
         """Whether a measured photo's part of the report is there, if one is asked for."""
         return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path, missing: dict[Configuration, list[Steps]]) -> dict:
+    def process(self, name: Path, missing: Mapping[Configuration, Sequence[Steps]]) -> dict:
         """Measure what is missing of one photo. Returns what the progress bar shows.
 
         Raises:
@@ -173,7 +175,7 @@ class Experiment:
 
     def lacks_gt(self, name: Path) -> bool:
         """Whether there are ground truths, but none that a measured photo could be compared with."""
-        record = self.records.get(name.as_posix(), self.sweep.configurations[0], 0)
+        record = self.records[name.as_posix(), self.sweep.configurations[0], 0]
         return self.gts is not None and NO_GT in record["failed"].values()
 
     def write_outputs(self, names: list[Path]) -> bool:
@@ -204,7 +206,7 @@ class _OnePhoto:
         self._inputs = inputs
         self._unadapted: tuple[bytes | None, dict] | None = None
 
-    def _result(self, params: dict) -> tuple[bytes | None, dict]:
+    def _result(self, params: sr.Params) -> tuple[bytes | None, dict]:
         """The picture with these weights, encoded if it is kept, and what a record says of it."""
         model, photo = self._experiment.model, self._photo
         if params is model.unadapted and self._unadapted is not None:
@@ -219,7 +221,7 @@ class _OnePhoto:
             self._unadapted = result
         return result
 
-    def measure(self, loop: Configuration, auto: bool, wanted: dict[Configuration, list[Steps]]) -> None:
+    def measure(self, loop: Configuration, auto: bool, wanted: Mapping[Configuration, Sequence[Steps]]) -> None:
         """One inner loop, up to the largest number of steps that any strength of it wants, or for those that `auto`
         chooses."""
         asked = {steps for of_one in wanted.values() for steps in of_one if is_auto(steps) == auto}
@@ -228,7 +230,7 @@ class _OnePhoto:
         experiment, name = self._experiment, self._name
         adaptation = experiment.model.adapt(
             self._pairs,
-            task_lr=None if loop.task_lr == LEARNED else loop.task_lr,
+            task_lr=None if isinstance(loop.task_lr, str) else loop.task_lr,
             patch_size=loop.patch_size,
             patch_num_per_img=loop.patch_num_per_img,
             seed=[loop.seed, zlib.crc32(os.fsencode(name))],
@@ -236,7 +238,7 @@ class _OnePhoto:
         )
         diverged = []
         for steps, used, params in adaptation.results(list(asked)):
-            if not auto and adaptation.diverged(steps):
+            if not is_auto(steps) and adaptation.diverged(steps):
                 diverged.append(steps)
             for configuration in [configuration for configuration in wanted if steps in wanted[configuration]]:
                 weights = adaptation.at_strength(params, configuration.strength)
@@ -245,7 +247,7 @@ class _OnePhoto:
                 if png is not None:
                     files.make_folder(path.parent)
                     files.write_bytes(path, png)
-                upto = None if auto else steps + 1
+                upto = None if is_auto(steps) else steps + 1
                 experiment.records.put(
                     name.as_posix(),
                     configuration,
@@ -274,7 +276,7 @@ class _OnePhoto:
         views = [View(photo_views.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
         losses = []
         for configuration in sweep.configurations:
-            records = [experiment.records.get(name.as_posix(), configuration, steps) for steps in sweep.steps]
+            records = [experiment.records[name.as_posix(), configuration, steps] for steps in sweep.steps]
             if values := [float(loss) for loss in records[len(sweep.numbers) - 1]["losses"]]:
                 losses.append(LossCurve(sweep.label(configuration, with_seed=True) or "inner loss", values))
             if configuration.seed != sweep.seeds[0]:
@@ -295,6 +297,8 @@ class _OnePhoto:
 def run(options: Options) -> int:
     """Run an experiment, or go on with it. Returns the exit code."""
     options.check()
+    if files.real(options.input_dir).is_relative_to(files.real(options.output_dir / PICTURES)):
+        raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
     places = options.input_dir, options.face_dir, options.output_dir
     input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
     options = dataclasses.replace(options, input_dir=input_dir)

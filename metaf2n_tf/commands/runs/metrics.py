@@ -81,24 +81,24 @@ def _measure_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fid(options: Options, paths: list[Path]) -> tuple[dict, int]:
+def _fid(options: Options, fid_ref_dir: Path, paths: list[Path]) -> tuple[dict, int]:
     """The FID of readable results, in the form of `table.summarize`, and how many of the reference were unreadable."""
     params = load_inception(fid.WEIGHTS)
-    reference = fid.reference_statistics(options.fid_ref_dir, params, options.fid_resize)
+    reference = fid.reference_statistics(fid_ref_dir, params, options.fid_resize)
     results = fid.picture_statistics(paths, params, options.fid_resize, "FID's results")
-    if results.count < inception.FEATURES:
+    if results.count is not None and results.count < inception.FEATURES:
         cli.say(
             f"note: FID of {results.count} pictures is biased upwards (a full-rank covariance needs more than "
             f"{inception.FEATURES}): compare it only with FIDs of as many pictures"
         )
     distance = fid.frechet_distance(results.mean, results.covariance, reference.mean, reference.covariance)
     counts = {"count": results.count, "reference_count": reference.count}
-    return {"mean": distance, "standard_error": None} | counts, fid.left_out(options.fid_ref_dir, reference)
+    return {"mean": distance, "standard_error": None} | counts, fid.left_out(fid_ref_dir, reference)
 
 
 def run(options: Options) -> int:
     """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
-    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, flag="--result_dir")
+    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, argument="result_dir")
     results = {path.relative_to(options.result_dir): path for path in paths}
     named = ((path, name.with_suffix("")) for name, path in results.items())
     listing.check_names(named, options.output_dir, "rename one")
@@ -141,7 +141,7 @@ def _evaluate(options: Options, results: dict[Path, Path], gts: GroundTruths | N
     if options.fid_ref_dir is not None:
         name = fid.NAMES[options.fid_resize]
         try:
-            summaries[name], unreadable_reference = _fid(options, readable)
+            summaries[name], unreadable_reference = _fid(options, options.fid_ref_dir, readable)
         except PICTURE_ERRORS as error:
             not_computed[name] = cli.spelled(reason_of(error))
 

@@ -40,11 +40,11 @@ _COLUMNS = ["photo", *Configuration.__dataclass_fields__, "steps", "faces", "pat
 
 
 def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> bytes:
-    found = [records.get(photo, s, n) for photo in photos for s in sweep.configurations for n in sweep.steps]
+    found = [records[photo, s, n] for photo in photos for s in sweep.configurations for n in sweep.steps]
     metrics = [name for name in METRICS if any(name in record["metrics"] for record in found)]
     rows = []
     for record in found:
-        steps = record.get("steps_used") if is_auto(record["steps"]) else record["steps"]
+        steps = record["steps_used"] if is_auto(record["steps"]) else record["steps"]
         loss = {"loss": record["losses"][steps]} if len(record["losses"]) > steps else {}
         rows.append({name: record.get(name) for name in _COLUMNS} | loss | record["metrics"])
     return to_csv([*_COLUMNS, "loss", *metrics], rows)
@@ -154,7 +154,7 @@ def write(
     files.write_bytes(folder / JSON, to_json(content | {"means": found.means, "best": found.best}))
     overview = _overview(folder, sweep, made_with, found)
     if found.curves:
-        files.write_bytes(folder / PLOT, overview.pictures[0][1])
+        files.write_bytes(folder / PLOT, plot.draw(sweep, found.curves))
         print("\n".join([_format(found.means, sweep), *found.sentences]))
     else:
         cli.say(

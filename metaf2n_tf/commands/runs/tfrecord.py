@@ -7,23 +7,23 @@ from pathlib import Path
 
 from absl import logging
 
-from metaf2n_tf.commands.cli import OK, SOME_FAILED, say
+from metaf2n_tf.commands.cli import OK, SOME_FAILED, say, spelled
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
+from metaf2n_tf.data.tfrecords.crops import Cropping, parsing_map
 from metaf2n_tf.data.tfrecords.manifest import Manifest
-from metaf2n_tf.data.tfrecords.squares import Cutting, parsing_map
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import UserError, one_line
 
 _NAMED = 20  # pictures of each kind of problem that are named on the terminal; the manifest names them all
 
 
 @dataclass(frozen=True)
 class Request:
-    """A set to make: its name, the folders, globs or files it is made of, and how squares are cut."""
+    """A set to make: its name, the folders, globs or files it is made of, and how crops are cut."""
 
     tfrecord: Path
     inputs: Sequence[str]
-    cutting: Cutting
+    cropping: Cropping
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def _plan(request: Request, options: Options) -> _Plan:
     pictures = sources.list_pictures(request.inputs, options.limit)
     if options.num_shards > len(pictures):
         raise UserError(f"--num_shards {options.num_shards}: more than there are pictures ({len(pictures)})")
-    parsing_dir = request.cutting.parsing_dir
+    parsing_dir = request.cropping.parsing_dir
     read = [*pictures, *(_parsing_maps(pictures, parsing_dir) if parsing_dir else ())]
     described = {"inputs": list(request.inputs), "pictures": len(pictures), "sha256": sources.digest(read)}
-    plan = _Plan(request, pictures, Manifest(request.cutting, described, options.num_shards))
+    plan = _Plan(request, pictures, Manifest(request.cropping, described, options.num_shards))
     if options.overwrite:
         return plan
     earlier = manifest.read(request.tfrecord)
@@ -99,26 +99,26 @@ def _report(request: Request, made: Manifest) -> int:
     for kind, what in (("unusable", "could not be used"), ("too_small", "smaller than the squares")):
         problems = made.problems(kind)
         for reason in list(problems.values())[:_NAMED]:
-            say(f"skipped: {reason}")
+            say(f"skipped: {one_line(reason)}")
         if len(problems) > _NAMED:
             say(f"... and {len(problems) - _NAMED} more, named in {manifest.place(request.tfrecord)}")
         if problems:
             say(f"{request.tfrecord.name}: {len(problems)} of {made.sources['pictures']} pictures {what}")
-    size = made.cutting.size
+    size = made.cropping.size
     say(f"{request.tfrecord}: {made.count} squares of {size}x{size} pixels, in {made.num_shards} file(s)")
     return SOME_FAILED if made.problems("unusable") else OK
 
 
 def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: Options) -> None:
     if options.runner is None:
-        local.write_set(tfrecord, pictures, wanted, options.workers)
+        local.write_set(tfrecord, pictures, wanted, options.workers, spelled)
         return
     logging.set_verbosity(logging.WARNING)  # Beam tells of every step
     try:
         from metaf2n_tf.data.tfrecords import beam
     except ImportError as error:
         raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
-    beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options)
+    beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options, spelled)
 
 
 def _make(plan: _Plan, options: Options) -> int:

@@ -162,8 +162,10 @@ class Session:
                 unadapted.append(self.model.upscale(photo.rgb, params, photo.depth))
             return unadapted[0]
 
-        levels = {(0, 1.0): upscale(self.model.unadapted)} if self.options.report else {}
-        used = {}
+        levels: dict[Variant, np.ndarray] = {}
+        if self.options.report:
+            levels[0, 1.0] = upscale(self.model.unadapted)
+        used: dict[Steps, int] = {}
         for asked, number, params in adaptation.results(self.options.fine_tune_num):
             used[asked] = number
             for strength in self.options.strength:
@@ -186,7 +188,8 @@ class Session:
         try:
             inputs = self._inputs(name)
         except OSError as error:
-            raise UserError(f"{error.filename}: not a readable picture ({error.strerror})") from None
+            path = error.filename or options.input_dir / name
+            raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, SCALE)
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
@@ -200,7 +203,7 @@ class Session:
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
         levels, used = self._upscale(adaptation, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo)
+        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
         pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
         note = self._note(adaptation, used)
         if note:
@@ -238,10 +241,9 @@ def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(photo: images.Photo) -> np.ndarray:
-    height, width = photo.size
-    size = (SCALE * width, SCALE * height)
-    return images.to_levels(cv2.resize(photo.alpha, size, interpolation=cv2.INTER_CUBIC), photo.depth)
+def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
+    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
+    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
 
 
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
@@ -292,17 +294,23 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
 
 
 def _check_places(options: Options, names: list[Path]) -> None:
+    photos = {files.real(options.input_dir / name): name for name in names}
     for name in names:
-        photo = options.input_dir / name
-        if files.real(photo) in map(files.real, _output_paths(options, name).values()):
-            raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by its result")
+        for result in map(files.real, _output_paths(options, name).values()):
+            if result in photos:
+                whose = "its result" if photos[result] == name else f"the result of {name}"
+                photo = options.input_dir / photos[result]
+                raise UserError(f"--output_dir {options.output_dir}: {photo} would be overwritten by {whose}")
 
 
 def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
     places = options.input_dir, options.face_dir, options.output_dir
-    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    if options.keeps_records:
+        input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    else:
+        input_dir, photos = options.input_dir.parent, [options.input_dir]
     options = dataclasses.replace(options, input_dir=input_dir)
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)

@@ -1,1 +1,1 @@
-"""Training squares in TFRecord files: cut, written, read and checked."""
+"""Training crops in TFRecord files: cut, written, read and checked."""

@@ -1,6 +1,6 @@
 """Squares to TFRecords, without TensorFlow: starting it takes longer than many a set, and it would hold threads up.
 
-A record is the serialized tf.train.Example of one feature, `label`, the square's raw bytes, or of two, `parsing` then
+A record is the serialized tf.train.Example of one feature, `label`, the crop's raw bytes, or of two, `parsing` then
 being its parsing map's, between its length and its checksums: uint64 length, CRC of the length, content, CRC of the
 content, little-endian.
 """
@@ -41,13 +41,13 @@ def _example_heads(count: int, features: int) -> tuple[bytes, ...]:
     return _field(1, bytes(length))[:-length] + heads[0], *heads[1:]
 
 
-def _features(square: np.ndarray) -> list[np.ndarray]:
-    return [square[..., first : first + _CHANNELS] for first in range(0, square.shape[2], _CHANNELS)]
+def _features(crop: np.ndarray) -> list[np.ndarray]:
+    return [crop[..., first : first + _CHANNELS] for first in range(0, crop.shape[2], _CHANNELS)]
 
 
-def encode_example(square: np.ndarray) -> bytes:
-    """The serialized tf.train.Example of a uint8 (S, S, 3) square, or (S, S, 6) with its parsing map behind it."""
-    features = _features(square)
+def encode_example(crop: np.ndarray) -> bytes:
+    """The serialized tf.train.Example of a uint8 (S, S, 3) crop, or (S, S, 6) with its parsing map behind it."""
+    features = _features(crop)
     heads = _example_heads(features[0].size, len(features))
     return b"".join(head + feature.tobytes() for head, feature in zip(heads, features, strict=True))
 
@@ -57,27 +57,27 @@ def _masked_crc(content: bytes | np.ndarray) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def encode_records(squares: Sequence[np.ndarray]) -> np.ndarray:
+def encode_records(crops: Sequence[np.ndarray]) -> np.ndarray:
     """Whole records, to be written one after the other.
 
     Args:
-      squares: at least one, uint8 (S, S, 3), or (S, S, 6) with their parsing maps behind them.
+      crops: at least one, uint8 (S, S, 3), or (S, S, 6) with their parsing maps behind them.
 
     Returns:
       uint8 (N, bytes of a record).
     """
-    one = _features(squares[0])[0]
-    heads = _example_heads(one.size, squares[0].shape[2] // _CHANNELS)
-    content_bytes = sum(map(len, heads)) + squares[0].nbytes
+    one = _features(crops[0])[0]
+    heads = _example_heads(one.size, crops[0].shape[2] // _CHANNELS)
+    content_bytes = sum(map(len, heads)) + crops[0].nbytes
     length = struct.pack("<Q", content_bytes)
-    records = np.empty((len(squares), FRAME_BYTES + content_bytes), np.uint8)
+    records = np.empty((len(crops), FRAME_BYTES + content_bytes), np.uint8)
     places, end = [], 0
     for head in (length + _masked_crc(length) + heads[0], *heads[1:]):
         start, end = end + len(head), end + len(head) + one.size
         records[:, start - len(head) : start] = np.frombuffer(head, np.uint8)
         places.append(slice(start, end))
-    for record, square in zip(records, squares, strict=True):
-        for place, feature in zip(places, _features(square), strict=True):
+    for record, crop in zip(records, crops, strict=True):
+        for place, feature in zip(places, _features(crop), strict=True):
             record[place].reshape(feature.shape)[...] = feature
         content = record[_LENGTH_BYTES + _CRC_BYTES : -_CRC_BYTES]
         record[-_CRC_BYTES:] = np.frombuffer(_masked_crc(content), np.uint8)

@@ -13,15 +13,17 @@ from tqdm import tqdm
 
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import manifest
+from metaf2n_tf.data.tfrecords.crops import Cropping, TooSmall, cut_crops
 from metaf2n_tf.data.tfrecords.encode import encode_records
 from metaf2n_tf.data.tfrecords.manifest import Manifest, Shard
 from metaf2n_tf.data.tfrecords.shards import shard_paths
-from metaf2n_tf.data.tfrecords.squares import Cutting, TooSmall, cut_squares
 from metaf2n_tf.errors import UserError
 
 # Written bytes that may stay in the page cache. It is told to drop them, as they are not read again here: reusing its
 # pages is twice as fast as filling new ones, and the last fsync has little left to do.
 _CACHED_BYTES = 1 << 27
+
+Spelled = Callable[[UserError], str]
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class _Result:
     unusable: str | None = None
 
 
-def _encode_picture(path: str, cutting: Cutting) -> _Result:
+def _encode_picture(path: str, cropping: Cropping, spelled: Spelled) -> _Result:
     nothing = np.empty((0, 0), np.uint8)
     try:
-        squares = list(cut_squares(Path(path), cutting))
+        crops = list(cut_crops(Path(path), cropping))
     except TooSmall as error:
-        return _Result(nothing, too_small=str(error))
+        return _Result(nothing, too_small=spelled(error))
     except UserError as error:
-        return _Result(nothing, unusable=str(error))
-    return _Result(encode_records(squares) if squares else nothing)
+        return _Result(nothing, unusable=spelled(error))
+    return _Result(encode_records(crops) if crops else nothing)
 
 
 def map_in_order(function: Callable, items: Iterable, workers: int) -> Iterator:
@@ -63,8 +65,8 @@ def map_in_order(function: Callable, items: Iterable, workers: int) -> Iterator:
                 waiting.cancel()
 
 
-def no_squares(path: Path, reasons: Sequence[str]) -> UserError:
-    """The error that a set without any square is."""
+def no_crops(path: Path, reasons: Sequence[str]) -> UserError:
+    """The error that a set without any crop is."""
     first = f"; the first: {reasons[0]}" if reasons else ""
     return UserError(f"{path}: none of the pictures gave a square, so it was not written{first}")
 
@@ -88,12 +90,12 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
                 shard.unusable[picture] = result.unusable
             progress.update()
         if alone and not shard.records:
-            raise no_squares(path, [*shard.too_small.values(), *shard.unusable.values()])
+            raise no_crops(path, [*shard.too_small.values(), *shard.unusable.values()])
     shard.sha256 = sha256.hexdigest()
     return shard
 
 
-def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int) -> None:
+def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers: int, spelled: Spelled = str) -> None:
     """Write the shards of a set that are not there yet, and its manifest after each of them.
 
     Args:
@@ -101,9 +103,10 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
       pictures: each shard holds the next part of them, so that the shards, one after the other, are the single file.
       wanted: what is to be made; `shards`: those finished earlier, to which the others are added.
       workers: threads.
+      spelled: puts into words why a picture gave nothing.
 
     Raises:
-      UserError: there are no squares, the disk is full, or the place cannot be written to.
+      UserError: there are no crops, the disk is full, or the place cannot be written to.
     """
     total = wanted.num_shards
     shards = {shard.file: shard for shard in wanted.shards}
@@ -114,7 +117,7 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
         if path.name not in shards
     }
     waiting = [picture for part in parts.values() for picture in part]
-    results = map_in_order(lambda picture: _encode_picture(picture, wanted.cutting), waiting, workers)
+    results = map_in_order(lambda picture: _encode_picture(picture, wanted.cropping, spelled), waiting, workers)
     try:
         with tqdm(desc=tfrecord.name, unit="picture", total=len(waiting)) as progress:
             for path, part in parts.items():
@@ -128,4 +131,4 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
     if not wanted.count:
         for path in paths:
             path.unlink()
-        raise no_squares(tfrecord, [*wanted.problems("too_small").values(), *wanted.problems("unusable").values()])
+        raise no_crops(tfrecord, [*wanted.problems("too_small").values(), *wanted.problems("unusable").values()])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.data.strict_json import NUMBER, plain
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.data.tfrecords.shards import is_of
-from metaf2n_tf.data.tfrecords.squares import Cutting
-from metaf2n_tf.errors import UserError, one_line
+from metaf2n_tf.errors import Argument, UserError, one_line
 
 
 @dataclass
@@ -33,14 +33,14 @@ class Shard:
 class Manifest:
     """A set. sources: `inputs`, how many `pictures` and their digest; num_shards: how many there are to be."""
 
-    cutting: Cutting
+    cropping: Cropping
     sources: dict[str, object]
     num_shards: int
     shards: list[Shard] = field(default_factory=list)
 
     def is_of(self, other: "Manifest") -> bool:
         """Whether both are of the same pictures, cut and shared out the same way."""
-        mine, others = ((one.cutting, one.sources.get("sha256"), one.num_shards) for one in (self, other))
+        mine, others = ((one.cropping, one.sources.get("sha256"), one.num_shards) for one in (self, other))
         return mine == others
 
     @property
@@ -65,14 +65,15 @@ def place(tfrecord: Path) -> Path:
 
 def write(tfrecord: Path, manifest: Manifest) -> None:
     """Write it beside its set, whole."""
-    size = manifest.cutting.size
+    size = manifest.cropping.size
     content = {
         "complete": manifest.complete,
         "count": manifest.count,
         "shape": [size, size, 3],
-        "feature": "label: raw uint8 RGB, row by row" + ("; parsing: the same" if manifest.cutting.parsing_dir else ""),
+        "feature": "label: raw uint8 RGB, row by row"
+        + ("; parsing: the same" if manifest.cropping.parsing_dir else ""),
         "sources": manifest.sources,
-        "settings": dataclasses.asdict(manifest.cutting) | {"num_shards": manifest.num_shards},
+        "settings": dataclasses.asdict(manifest.cropping) | {"num_shards": manifest.num_shards},
         "shards": [dataclasses.asdict(shard) for shard in manifest.shards],
     }
     files.write_bytes(place(tfrecord), json.dumps(plain(content), indent=1, allow_nan=False).encode())
@@ -103,7 +104,7 @@ def read(tfrecord: Path) -> Manifest | None:
     """
     path = place(tfrecord)
     try:
-        content = strict_json.loads(path.read_bytes(), _CONTENT)
+        content = strict_json.read(path, _CONTENT)
         settings = content["settings"]
         if settings.get("min_gradient") is not None:
             settings["min_gradient"] = float(settings["min_gradient"])
@@ -112,8 +113,9 @@ def read(tfrecord: Path) -> Manifest | None:
         foreign = [shard.file for shard in shards if not is_of(Path(shard.file), tfrecord) or "/" in shard.file]
         if foreign:
             raise ValueError(f"{foreign[0]!r} is no file of the set")
-        return Manifest(Cutting(**settings), content["sources"], num_shards, shards)
+        return Manifest(Cropping(**settings), content["sources"], num_shards, shards)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:  # TypeError: a setting of another version
-        raise UserError(f"{path}: not the description of a set ({one_line(str(error))}). Remedy: --overwrite") from None
+        reason = one_line(str(error))
+        raise UserError(f"{path}: not the description of a set ({reason}). Remedy: ", Argument("overwrite")) from None

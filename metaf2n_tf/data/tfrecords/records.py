@@ -7,6 +7,7 @@ order, from any position, and by TensorFlow's own reader, which checks every rec
 """
 
 import math
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from metaf2n_tf.errors import UserError
 
 _FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in (FEATURE, PARSING)}
 _COMPRESSED = {"gzip": (b"\x1f\x8b",), "zlib": (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")}  # first bytes
+# Of a record that is none of the set's; TensorFlow quotes its bytes, which need not be text.
+NOT_OF_THE_SET = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
 
 
 def decode(examples: tf.Tensor, side: int, feature: str = FEATURE) -> tf.Tensor:
     """Serialized examples, strings (N,), to uint8 (N, side, side, 3)."""
-    squares = tf.io.parse_example(examples, {feature: _FEATURES[feature]})[feature]
-    return tf.reshape(tf.io.decode_raw(squares, tf.uint8), [-1, side, side, 3])
+    crops = tf.io.parse_example(examples, {feature: _FEATURES[feature]})[feature]
+    return tf.reshape(tf.io.decode_raw(crops, tf.uint8), [-1, side, side, 3])
 
 
 def find_shards(path: str) -> list[str]:
@@ -45,16 +48,18 @@ def find_shards(path: str) -> list[str]:
     if not found:
         raise UserError(f"{path}: no such TFRecord set. Remedy: make it with scripts/generate_tfrecord.py")
     counts = {int(match[1]) for match in (_SHARD.search(split_name(shard)[0]) for shard in found) if match}
-    missing = sorted(set(shard_paths(path, max(counts, default=1))) - set(found))
-    if len(counts) != 1 or missing:
-        what = f"{missing[0]} is missing" if len(counts) == 1 else "shards of more than one set lie there"
+    whole = set(shard_paths(path, max(counts, default=1)))
+    missing = sorted(whole - set(found))
+    if len(counts) != 1 or whole != set(found):
+        is_missing = len(counts) == 1 and missing
+        what = f"{missing[0]} is missing" if is_missing else "shards of more than one set lie there"
         raise UserError(f"{path}: {what}. Remedy: make the set again with scripts/generate_tfrecord.py --overwrite")
     return found
 
 
 @dataclass(frozen=True)
 class RecordSet:
-    """A set, opened for reading. shards: its files; counts: records in each; record_bytes; side: of the squares."""
+    """A set, opened for reading. shards: its files; counts: records in each; record_bytes; side: of the crops."""
 
     shards: tuple[str, ...]
     counts: tuple[int, ...]
@@ -69,7 +74,7 @@ class RecordSet:
     def read(
         self, positions: tf.data.Dataset, parallel_calls: int = tf.data.AUTOTUNE, parsing: bool = False
     ) -> tf.data.Dataset:
-        """Read squares.
+        """Read crops.
 
         Args:
           positions: int64 scalars below `count`, in any order.
@@ -115,6 +120,8 @@ def _unreadable(shard: str, otherwise: str) -> UserError:
 
 def _open_shard(shard: str) -> tuple[int, int]:
     """(bytes in the file, bytes of its first record with its frame); (0, 0) for an empty file."""
+    if os.path.exists(shard) and not os.path.isfile(shard):  # a pipe would keep one waiting
+        raise UserError(f"{shard}: not a file")
     try:
         size = tf.io.gfile.stat(shard).length
         with tf.io.gfile.GFile(shard, "rb") as stream:
@@ -135,10 +142,10 @@ def _read_side(shard: str) -> int:
         label = tf.io.parse_single_example(example, {FEATURE: _FEATURES[FEATURE]})[FEATURE].numpy()
     except tf.errors.DataLossError:
         raise _unreadable(shard, "its first record is damaged") from None
-    except tf.errors.InvalidArgumentError:
+    except NOT_OF_THE_SET:
         raise UserError(f"{shard}: its records have no bytes feature {FEATURE!r}") from None
     side = math.isqrt(len(label) // 3)
-    if side * side * 3 != len(label):
+    if side * side * 3 != len(label) or not side:
         raise UserError(f"{shard}: its records hold {len(label)} bytes, which is no RGB square")
     return side
 
@@ -147,7 +154,7 @@ def open_set(path: str) -> RecordSet:
     """Open the set of a name such as `datasets/back400.tfrecord`, in one file or in shards.
 
     Raises:
-      UserError: not there, not complete, damaged, or not of equal squares.
+      UserError: not there, not complete, damaged, or not of equal crops.
     """
     shards = find_shards(path)
     sizes = [_open_shard(shard) for shard in shards]

@@ -23,10 +23,10 @@ _THUMBNAIL = 128
 def _check_manifest(tfrecord: Path, described: Manifest | None, opened: records.RecordSet) -> str:
     if described is None:
         return "no .json beside it"
-    if described.count != opened.count or described.cutting.size != opened.side:
+    if described.count != opened.count or described.cropping.size != opened.side:
         raise UserError(
             f"{tfrecord}: holds {opened.count} squares of {opened.side} pixels, its .json says {described.count} of "
-            f"{described.cutting.size}"
+            f"{described.cropping.size}"
         )
     for shard in described.shards:
         path = tfrecord.parent / shard.file
@@ -40,7 +40,7 @@ def _check_manifest(tfrecord: Path, described: Manifest | None, opened: records.
 def _count_good(shard: str, side: int) -> int:
     """How many records of a damaged file come before the damage; one by one, as a batch with it gives none at all."""
     good = 0
-    with contextlib.suppress(tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    with contextlib.suppress(tf.errors.DataLossError, *records.NOT_OF_THE_SET):
         for example in tf.data.TFRecordDataset(shard):
             records.decode(example[None], side)
             good += 1
@@ -75,7 +75,7 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
         except tf.errors.DataLossError:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: damaged after {good} of {expected}") from None
-        except tf.errors.InvalidArgumentError:
+        except records.NOT_OF_THE_SET:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: after {good} there is one that is no square of {opened.side} pixels") from None
         finally:
@@ -86,15 +86,15 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
 
 
 def contact_sheet(opened: records.RecordSet, seed: int = 0) -> np.ndarray:
-    """Random squares of a set, side by side, uint8 RGB."""
+    """Random crops of a set, side by side, uint8 RGB."""
     count = min(_SHOWN, opened.count)
     chosen = np.sort(np.random.default_rng(seed).choice(opened.count, count, replace=False))
     columns = math.ceil(math.sqrt(1.5 * count))
     side = _THUMBNAIL + 2
     sheet = np.full((math.ceil(count / columns) * side, columns * side, 3), 255, np.uint8)
-    squares = opened.read(tf.data.Dataset.from_tensor_slices(chosen)).as_numpy_iterator()
-    for index, square in enumerate(squares):
+    crops = opened.read(tf.data.Dataset.from_tensor_slices(chosen)).as_numpy_iterator()
+    for index, crop in enumerate(crops):
         y, x = (1 + side * place for place in divmod(index, columns))
-        thumbnail = cv2.resize(square, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
+        thumbnail = cv2.resize(crop, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
         sheet[y : y + _THUMBNAIL, x : x + _THUMBNAIL] = thumbnail
     return sheet

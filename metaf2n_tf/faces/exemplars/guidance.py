@@ -100,7 +100,7 @@ def point_mask(lq_landmarks: np.ndarray, size: int | tuple[int, int] = 512) -> n
     height, width = np.broadcast_to(size, 2)
     points = points[((points >= _REACH) & (points < [width - 2, height - 2])).all(axis=1)]
     mask = np.zeros((height, width, 1), np.float32)
-    starts, stops = np.int32(np.floor(points)) - _REACH, np.int32(np.ceil(points)) + _REACH
+    starts, stops = np.floor(points).astype(np.int32) - _REACH, np.ceil(points).astype(np.int32) + _REACH
     for (left, top), (right, bottom) in zip(starts, stops, strict=True):
         mask[top:bottom, left:right] = 1
     return mask

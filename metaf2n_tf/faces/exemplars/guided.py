@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.choose import find_weights
+from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.guidance import choose_optimal, point_mask
 from metaf2n_tf.faces.exemplars.landmarks import Landmarker
 from metaf2n_tf.faces.exemplars.persons import SIZE, Exemplar, ExemplarReader, Library
 from metaf2n_tf.faces.exemplars.warp import mls_grid
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.registry import find_weights
+from metaf2n_tf.faces.restored import Source
+from metaf2n_tf.faces.restorers.levels import NOT_FINITE
 from metaf2n_tf.networks import asffnet
 from metaf2n_tf.weights.face_networks import load_asffnet
 
 logger = logging.getLogger(__name__)
-
-NOT_FINITE = "the face restorer's output is not finite: its weights cannot be used"
 
 
 class GuidedNetwork:
@@ -65,7 +64,7 @@ class GuidedNetwork:
         levels = self.levels(square, landmarks, exemplars)
         if not np.isfinite(levels).all():
             raise UserError(NOT_FINITE)
-        return np.uint8(np.rint(levels))
+        return np.rint(levels).astype(np.uint8)
 
 
 class GuidedRestorer:
@@ -106,6 +105,6 @@ class GuidedRestorer:
             if landmarks is None:
                 raise UserError("no landmarks are found in it")
         except UserError as error:
-            logger.warning(f"{photo.name}: face {index} is left out: {error}")
+            logger.warning(Message(f"{photo.name}: face {index} is left out: ", error))
             return None
         return self.network(square, landmarks, exemplars)

@@ -70,7 +70,7 @@ class Landmarker:
         smooth = cv2.GaussianBlur(square, (0, 0), 0.4 * shrink) if shrink > 1 else square
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         view = cv2.warpAffine(smooth, to_photo, (_INPUT, _INPUT), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        self._network.set_tensor(self._input["index"], np.float32(view)[None] / np.float32(255))
+        self._network.set_tensor(self._input["index"], view.astype(np.float32)[None] / np.float32(255))
         self._network.invoke()
         mesh, logit = (self._network.get_tensor(output["index"]).ravel() for output in self._outputs)
         points = np.float64(mesh).reshape(-1, 3)[:, :2]
@@ -111,7 +111,7 @@ def _window(centre: np.ndarray, side: float, angle: float) -> np.ndarray:
 def five_points(landmarks: np.ndarray) -> np.ndarray:
     """float32 (5, 2) out of (68, 2): eyes, nose, mouth corners, as the detectors of `faces.detect` give them."""
     eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
-    return np.float32([*eyes, landmarks[30], landmarks[48], landmarks[54]])
+    return np.array([*eyes, landmarks[30], landmarks[48], landmarks[54]], np.float32)
 
 
 def read_landmarks(path: Path) -> np.ndarray:

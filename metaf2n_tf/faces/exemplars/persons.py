@@ -1,4 +1,4 @@
-"""The exemplars of `--exemplar_dir`: HQ photos of persons, each with 68 landmarks, and whose face is whose.
+"""The exemplars of an `exemplar_dir`: HQ photos of persons, each with 68 landmarks, and whose face is whose.
 
 A folder a person, or one flat folder of a single person. A face is given to a person only by what the user wrote: the
 name of a folder, or a line of the map.
@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from metaf2n_tf.data import files, images, listing
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.faces import align
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import INNER, Landmarker, five_points, read_landmarks
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.restored import Source
 
 logger = logging.getLogger(__name__)
 
@@ -129,15 +129,19 @@ def read_map(path: Path) -> dict[tuple[str, int], str]:
       UserError: no such file, or a line that is not of this form or contradicts another.
     """
     named = {}
-    for number, line in enumerate(files.read_lines(path, "--exemplar_map "), 1):
+    for number, line in enumerate(files.read_lines(path, "exemplar_map"), 1):
         if not line.strip():
             continue
         parts = [part.strip() for part in line.split("\t")]
         if len(parts) != 3 or not parts[1].isdecimal():
-            raise UserError(f"--exemplar_map {path}: line {number} is not 'PHOTO<TAB>INDEX OF THE FACE<TAB>PERSON'")
+            raise UserError(
+                Argument("exemplar_map", path), f": line {number} is not 'PHOTO<TAB>INDEX OF THE FACE<TAB>PERSON'"
+            )
         photo, index, person = Path(parts[0]).as_posix(), int(parts[1]), parts[2]
         if named.setdefault((photo, index), person) != person:
-            raise UserError(f"--exemplar_map {path}: line {number} names another person for face {index} of {photo}")
+            raise UserError(
+                Argument("exemplar_map", path), f": line {number} names another person for face {index} of {photo}"
+            )
     return named
 
 
@@ -155,25 +159,27 @@ class Library:
           UserError: no such folder, nothing in it, both photos and folders, or a map that names nobody of them.
         """
         if not folder.is_dir():
-            raise UserError(f"--exemplar_dir {folder}: no such folder")
+            raise UserError(Argument("exemplar_dir", folder), ": no such folder")
         flat = pictures_in(folder)
         inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
         if flat and inside:
             raise UserError(
-                f"--exemplar_dir {folder}: holds both photos ({flat[0].name}) and folders ({inside[0].name}). Remedy: "
-                "photos of one person, or a folder for each person"
+                Argument("exemplar_dir", folder),
+                f": holds both photos ({flat[0].name}) and folders ({inside[0].name}). Remedy: photos of one person, "
+                "or a folder for each person",
             )
         self.flat = bool(flat)
         self._pictures = {folder.resolve().name: flat} if flat else {entry.name: pictures_in(entry) for entry in inside}
         empty = [name for name, pictures in self._pictures.items() if not pictures]
         if empty or not self._pictures:
-            raise UserError(f"--exemplar_dir {folder / empty[0] if empty else folder}: no photos there")
+            raise UserError(Argument("exemplar_dir", folder / empty[0] if empty else folder), ": no photos there")
         self._map_file, self._map = map_file, {} if map_file is None else read_map(map_file)
         for (photo, index), person in self._map.items():
             if person not in self._pictures:
                 raise UserError(
-                    f"--exemplar_map {map_file}: {person} (face {index} of {photo}) is no folder of {folder}, which "
-                    f"has {', '.join(self._pictures)}"
+                    Argument("exemplar_map", map_file),
+                    f": {person} (face {index} of {photo}) is no folder of {folder}, which has "
+                    f"{', '.join(self._pictures)}",
                 )
         self._exemplars: dict[str, list[Exemplar]] = {}
 
@@ -196,14 +202,15 @@ class Library:
             if person is None:
                 raise UserError(f"not in {self._map_file}")
             return person
+        remedy = ". Remedy: ", Argument("exemplar_map")
         if photo.faces > 1:
-            raise UserError(f"one of {photo.faces} faces, and nothing says whose. Remedy: --exemplar_map")
+            raise UserError(f"one of {photo.faces} faces, and nothing says whose", *remedy)
         if self.flat:
             return self.persons[0]
         names = [photo.name.stem, *photo.name.parent.parts]
         matches = [name for name in dict.fromkeys(names) if name in self._pictures]
         if len(matches) != 1:
-            raise UserError(f"its name is that of {' and of '.join(matches) or 'no person'}. Remedy: --exemplar_map")
+            raise UserError(f"its name is that of {' and of '.join(matches) or 'no person'}", *remedy)
         return matches[0]
 
     def exemplars(self, person: str, read: Callable[[Path], Exemplar]) -> Sequence[Exemplar]:
@@ -218,7 +225,7 @@ class Library:
                 try:
                     self._exemplars[person].append(read(file))
                 except UserError as error:
-                    logger.warning(f"exemplar left out: {error}")
+                    logger.warning(Message("exemplar left out: ", error))
         if not self._exemplars[person]:
             raise UserError(f"none of the exemplars of {person} can be used")
         return self._exemplars[person]

@@ -28,9 +28,11 @@ def _moments(p: np.ndarray, q: np.ndarray, v: np.ndarray) -> np.ndarray:
     weights = 1 / (np.square(p[0] - v[0]) + _EPSILON + (np.square(p[1] - v[1]) + _EPSILON))
     total = weights.sum(axis=0)
     p_centre, q_centre = [[(weights * axis).sum(axis=0) / total for axis in points] for points in (p, q)]
-    p, q = [[axis - mean for axis, mean in zip(*pair, strict=True)] for pair in ((p, p_centre), (q, q_centre))]
-    weighted = [axis * weights for axis in p]
-    products = [(row * column).sum(axis=0) for columns in (q, p) for row in weighted for column in columns]
+    p_about, q_about = [
+        [axis - mean for axis, mean in zip(*pair, strict=True)] for pair in ((p, p_centre), (q, q_centre))
+    ]
+    weighted = [axis * weights for axis in p_about]
+    products = [(row * column).sum(axis=0) for columns in (q_about, p_about) for row in weighted for column in columns]
     return np.stack([*p_centre, *q_centre, *products])
 
 
@@ -75,7 +77,7 @@ def mls_grid(
     # The published warp is inverted: control points go from the exemplar (p) to the face (q), as (row, column).
     p = check_landmarks(ref_landmarks, "the exemplar's landmarks")[CONTOUR:, ::-1].T[:, :, None] / FEATURE_STRIDE
     q = check_landmarks(lq_landmarks, "the face's landmarks")[CONTOUR:, ::-1].T[:, :, None] / FEATURE_STRIDE
-    v = np.indices(size, np.float64).reshape(2, -1)
+    v = np.indices((height, width), np.float64).reshape(2, -1)
     chunks = np.split(v, range(_ROWS * width, height * width, _ROWS * width), axis=1)
     moments = np.concatenate([_moments(p, q, chunk) for chunk in chunks], axis=1)
     p_centre, q_centre = moments[:2], moments[2:4]
@@ -85,4 +87,4 @@ def mls_grid(
     position = np.where(singular, v + q_centre - p_centre, position)
     size = size[:, None]
     position = np.where((position >= 0) & (position <= size - 1), position, 0.0)
-    return np.float32((position - size / 2) / (size / 2))[::-1].T.reshape(height, width, 2)
+    return ((position - size / 2) / (size / 2)).astype(np.float32)[::-1].T.reshape(height, width, 2)

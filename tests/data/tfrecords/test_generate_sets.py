@@ -8,14 +8,14 @@ import threading
 
 import numpy as np
 import pytest
-from training_sets import CUTTING, make, make_picture, read_all, read_manifest, write_pictures
+from training_sets import CROPPING, make, make_picture, read_all, read_manifest, write_pictures
 
 from metaf2n_tf.commands.cli import OK, SOME_FAILED
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.tfrecords import local, manifest
+from metaf2n_tf.data.tfrecords.crops import Cropping, cut_crops
 from metaf2n_tf.data.tfrecords.sources import list_pictures
-from metaf2n_tf.data.tfrecords.squares import Cutting, cut_squares
 from metaf2n_tf.errors import UserError
 
 SIZES = [(48, 64), (40, 40), (32, 90), (64, 32), (33, 50)]
@@ -26,17 +26,17 @@ def folder(tmp_path):
     return write_pictures(tmp_path / "pictures", SIZES)
 
 
-def expected_squares(folder, cutting=CUTTING):
-    return [square for path in sorted(folder.iterdir()) for square in cut_squares(path, cutting)]
+def expected_crops(folder, cropping=CROPPING):
+    return [crop for path in sorted(folder.iterdir()) for crop in cut_crops(path, cropping)]
 
 
-def test_a_set_holds_every_square_in_order(tmp_path, folder):
+def test_a_set_holds_every_crop_in_order(tmp_path, folder):
     code, path = make(tmp_path, folder)
     assert code == OK
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder))
     described = read_manifest(path)
     assert described["complete"]
-    assert described["count"] == len(expected_squares(folder))
+    assert described["count"] == len(expected_crops(folder))
     assert described["shape"] == [32, 32, 3]
     assert described["settings"]["stride"] == 16
     assert described["sources"]["inputs"] == [str(folder)]
@@ -90,18 +90,18 @@ def test_an_interrupted_run_leaves_whole_shards_only(tmp_path, folder, monkeypat
     assert not read_manifest(tmp_path / "out" / "set.tfrecord")["complete"]
     monkeypatch.undo()
     _, path = make(tmp_path, folder, num_shards=4)
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder))
 
 
-@pytest.mark.parametrize("change", ["pictures", "cutting", "shards", "foreign"])
+@pytest.mark.parametrize("change", ["pictures", "cropping", "shards", "foreign"])
 def test_a_set_of_something_else_is_left_alone(tmp_path, folder, change):
     _, path = make(tmp_path, folder)
     before = path.read_bytes()
     arguments = {}
     if change == "pictures":
         images.write_rgb8(folder / "zzz.png", make_picture(40, 40, 99))
-    elif change == "cutting":
-        arguments["cutting"] = Cutting(32, 8)
+    elif change == "cropping":
+        arguments["cropping"] = Cropping(32, 8)
     elif change == "shards":
         arguments["num_shards"] = 2
     else:
@@ -110,12 +110,12 @@ def test_a_set_of_something_else_is_left_alone(tmp_path, folder, change):
         make(tmp_path, folder, **arguments)
     assert path.read_bytes() == before
     make(tmp_path, folder, **arguments, overwrite=True)
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder, arguments.get("cutting", CUTTING)))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder, arguments.get("cropping", CROPPING)))
     assert path.exists() == (change != "shards")
 
 
 def test_bad_and_small_pictures_are_named_and_the_rest_goes_on(tmp_path, folder, capsys):
-    expected = expected_squares(folder)
+    expected = expected_crops(folder)
     (folder / "broken.png").write_bytes((folder / "000.png").read_bytes()[:300])
     images.write_rgb8(folder / "tiny.png", make_picture(31, 64, 0))
     (folder / "notes.txt").write_text("not a picture, and not taken for one")
@@ -137,7 +137,7 @@ def test_a_small_picture_alone_is_no_failure(tmp_path, folder):
 
 
 @pytest.mark.parametrize("num_shards", [1, 2])
-def test_no_squares_no_set(tmp_path, num_shards):
+def test_no_crops_no_set(tmp_path, num_shards):
     folder = write_pictures(tmp_path / "pictures", [(20, 20), (20, 24)])
     with pytest.raises(UserError, match="none of the pictures gave a square.*the first: .*20x20 pixels, smaller"):
         make(tmp_path, folder, num_shards=num_shards)
@@ -149,7 +149,7 @@ def test_an_overwriting_run_that_fails_leaves_the_old_set(tmp_path, folder):
     small = write_pictures(tmp_path / "small", [(20, 20)])
     with pytest.raises(UserError, match="none of the pictures"):
         make(tmp_path, small, overwrite=True)
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder))
     assert read_manifest(path)["complete"]
 
 
@@ -162,7 +162,7 @@ def test_shards_that_no_manifest_knows_are_left_alone(tmp_path, folder):
             make(tmp_path, folder, num_shards=num_shards)
     make(tmp_path, folder, num_shards=3, overwrite=True)
     assert not any(stranger.exists() for stranger in strangers)
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder))
 
 
 def test_a_run_killed_before_its_first_entry_goes_on(tmp_path, folder, monkeypatch):
@@ -190,8 +190,8 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path, folder):
 
 def test_inputs_are_all_looked_at_first(tmp_path, folder):
     requests = [
-        Request(tmp_path / "out" / "a.tfrecord", [str(folder)], CUTTING),
-        Request(tmp_path / "out" / "b.tfrecord", [str(tmp_path / "nowhere")], CUTTING),
+        Request(tmp_path / "out" / "a.tfrecord", [str(folder)], CROPPING),
+        Request(tmp_path / "out" / "b.tfrecord", [str(tmp_path / "nowhere")], CROPPING),
     ]
     with pytest.raises(UserError, match="nowhere: no pictures there"):
         run(requests, Options())
@@ -224,7 +224,7 @@ def test_names_with_brackets(tmp_path, folder):
     (folder / "000.png").rename(folder / "a[1].png")
     assert len(list_pictures([str(folder / "a[1].png")])) == 1
     _, path = make(tmp_path, folder, "o[1]", num_shards=2)
-    np.testing.assert_array_equal(read_all(path), expected_squares(folder))
+    np.testing.assert_array_equal(read_all(path), expected_crops(folder))
 
 
 def test_requests_that_cannot_be_met(tmp_path, folder):

@@ -7,9 +7,10 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from training_sets import CUTTING, make, write_pictures
+from training_sets import CROPPING, make, write_pictures
 
 from metaf2n_tf.commands.cli import OK
+from metaf2n_tf.commands.runs.verify import run
 from metaf2n_tf.data import images
 from metaf2n_tf.data.tfrecords import verify
 from metaf2n_tf.errors import UserError
@@ -22,7 +23,7 @@ def made(tmp_path):
 
 
 def test_a_good_set_is_counted_and_shown(made, capsys):
-    assert verify.run([str(made)]) == OK
+    assert run([str(made)]) == OK
     printed = capsys.readouterr().err
     opened, comparison = verify.check_set(made)
     assert f"{opened.count} squares of 32x32 pixels in 2 file(s), every CRC right, as its .json says" in printed
@@ -89,9 +90,9 @@ def test_a_missing_file_and_compressed_ones_are_named(made):
         verify.check_set(made)
 
 
-def test_the_sheet_shows_the_squares_themselves(made):
+def test_the_sheet_shows_the_crops_themselves(made):
     opened, _ = verify.check_set(made)
-    assert opened.side == CUTTING.size
+    assert opened.side == CROPPING.size
     sheet = verify.contact_sheet(opened)
     assert sheet.shape[1] % 130 == 0
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100

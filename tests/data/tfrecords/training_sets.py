@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from metaf2n_tf.commands.runs.tfrecord import Options, Request, run
 from metaf2n_tf.data import images
+from metaf2n_tf.data.tfrecords.crops import Cropping
 from metaf2n_tf.data.tfrecords.records import open_set
-from metaf2n_tf.data.tfrecords.squares import Cutting
 
-CUTTING = Cutting(32, 16)
+CROPPING = Cropping(32, 16)
 
 
 def make_picture(height, width, seed):
@@ -27,9 +27,9 @@ def write_pictures(folder, sizes, first_seed=0):
     return folder
 
 
-def make(tmp_path, folder, where="out", cutting=CUTTING, **options):
+def make(tmp_path, folder, where="out", cropping=CROPPING, **options):
     path = tmp_path / where / "set.tfrecord"
-    return run([Request(path, [str(folder)], cutting)], Options(**options)), path
+    return run([Request(path, [str(folder)], cropping)], Options(**options)), path
 
 
 def read_all(path):

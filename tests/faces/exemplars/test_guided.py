@@ -14,7 +14,7 @@ from metaf2n_tf.faces.exemplars.guidance import point_mask
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork, GuidedRestorer
 from metaf2n_tf.faces.exemplars.persons import Exemplar
 from metaf2n_tf.faces.exemplars.warp import mls_grid
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.restored import Source
 from metaf2n_tf.networks import asffnet
 
 
@@ -45,7 +45,7 @@ def test_the_network_sees_face_exemplar_mask_and_warp(weights, exemplars):
     np.testing.assert_array_equal(both, GuidedNetwork(weights)(face.rgb, landmarks, [face]))
 
 
-def test_faces_of_nobody_or_without_landmarks_are_left_out_and_named(weights, exemplars, capsys, monkeypatch):
+def test_faces_of_nobody_or_without_landmarks_are_left_out_and_named(weights, exemplars, caplog, monkeypatch):
     class Library:
         def person_of(self, photo, index):
             assert photo == Source(Path("trip/a.png"), 9)
@@ -66,7 +66,7 @@ def test_faces_of_nobody_or_without_landmarks_are_left_out_and_named(weights, ex
     restored = restore(squares, Source(Path("trip/a.png"), 9), [4, 5, 6, 7])
     assert [square is None for square in restored] == [False, True, True, True]
     np.testing.assert_array_equal(restored[0], restore.network(squares[0], exemplars[0].landmarks, exemplars))
-    log = capsys.readouterr().err
+    log = caplog.text
     assert "trip/a.png: face 5 is left out: not in map.txt\n" in log
     assert "trip/a.png: face 6 is left out: no landmarks are found in it\n" in log
     assert "trip/a.png: face 7 is left out: none of the exemplars of bob can be used\n" in log

@@ -14,7 +14,7 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.exemplars.landmarks import write_landmarks
 from metaf2n_tf.faces.exemplars.persons import ExemplarReader, Library, read_map
-from metaf2n_tf.faces.source import Source
+from metaf2n_tf.faces.restored import Source
 
 
 def fill(folder, *names):
@@ -55,9 +55,9 @@ def test_a_face_that_is_left_out_is_told_why(tmp_path):
     fill(tmp_path / "x", "ann/1.png", "bob/1.png")
     (tmp_path / "map.txt").write_text("a.png\t0\tbob\n")
     for map_file, photo, faces, why in (
-        (None, "ann.png", 2, "one of 2 faces, and nothing says whose. Remedy: --exemplar_map"),
-        (None, "carl.png", 1, "its name is that of no person. Remedy: --exemplar_map"),
-        (None, "ann/bob.png", 1, "its name is that of bob and of ann. Remedy: --exemplar_map"),
+        (None, "ann.png", 2, "one of 2 faces, and nothing says whose. Remedy: exemplar_map"),
+        (None, "carl.png", 1, "its name is that of no person. Remedy: exemplar_map"),
+        (None, "ann/bob.png", 1, "its name is that of bob and of ann. Remedy: exemplar_map"),
         (tmp_path / "map.txt", "a.png", 1, "not in .*map.txt"),
     ):
         with pytest.raises(UserError, match=why):
@@ -96,26 +96,26 @@ def test_a_map_decides_and_nothing_else(tmp_path):
 )
 def test_bad_maps_are_refused(tmp_path, text, message):
     (tmp_path / "map.txt").write_text(text)
-    with pytest.raises(UserError, match=rf"--exemplar_map .*map.txt: {message}"):
+    with pytest.raises(UserError, match=rf"exemplar_map=.*map.txt: {message}"):
         read_map(tmp_path / "map.txt")
-    with pytest.raises(UserError, match=r"--exemplar_map .*none.txt: cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"exemplar_map=.*none.txt: cannot be read: No such file"):
         read_map(tmp_path / "none.txt")
 
 
 def test_folders_that_say_nothing_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--exemplar_dir .*none: no such folder"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*none: no such folder"):
         Library(tmp_path / "none")
-    with pytest.raises(UserError, match=r"--exemplar_dir .*: no photos there"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*: no photos there"):
         Library(tmp_path)
     fill(tmp_path, "ann/1.png.txt")
-    with pytest.raises(UserError, match=r"--exemplar_dir .*ann: no photos there"):
+    with pytest.raises(UserError, match=r"exemplar_dir=.*ann: no photos there"):
         Library(tmp_path)
     fill(tmp_path, "1.png", "ann/1.png")
     with pytest.raises(UserError, match=r"holds both photos \(1.png\) and folders \(ann\)"):
         Library(tmp_path)
 
 
-def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
+def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, caplog):
     read = []
 
     def reader(file):
@@ -127,7 +127,7 @@ def test_photos_are_read_when_met_and_bad_ones_left_out(tmp_path, capsys):
     library = Library(fill(tmp_path, "ann/1.png", "ann/bad.png", "bob/bad.png"))
     assert library.exemplars("ann", reader) == library.exemplars("ann", never) == ["1"]
     assert read == ["1.png", "bad.png"]
-    assert "exemplar left out: " in capsys.readouterr().err
+    assert "exemplar left out: " in caplog.text
     with pytest.raises(UserError, match="none of the exemplars of bob can be used"):
         library.exemplars("bob", reader)
 
@@ -175,7 +175,8 @@ def test_a_larger_picture_is_aligned_by_its_landmarks(tmp_path):
         np.testing.assert_allclose(displacement(found, expected), 0, atol=0.1)
 
 
-def test_any_other_is_aligned_by_its_largest_face(tmp_path, capsys):
+def test_any_other_is_aligned_by_its_largest_face(tmp_path, caplog):
+    caplog.set_level("INFO", "metaf2n_tf")
     photo, points = samples.photo_and_points("grace_hopper")
     faces = [
         Face(0, (0, 0, 30, 30), 0.99, points / 10),
@@ -186,7 +187,7 @@ def test_any_other_is_aligned_by_its_largest_face(tmp_path, capsys):
     exemplar = ExemplarReader(lambda rgb: faces, lambda square: expected)(save(tmp_path / "a.png", photo))
     np.testing.assert_array_equal(exemplar.rgb, samples.aligned("grace_hopper"))
     np.testing.assert_array_equal(exemplar.landmarks, expected)
-    assert "a.png: the largest of its 2 faces is taken" in capsys.readouterr().err
+    assert "a.png: the largest of its 2 faces is taken" in caplog.text
 
 
 def test_photos_that_cannot_guide_are_refused(tmp_path):

@@ -90,7 +90,7 @@ def test_bad_lists_are_refused(tmp_path, text, message):
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(UserError, match=rf"--img_list .*list.txt: {message}"):
         published_list.read_list(tmp_path / "list.txt")
-    with pytest.raises(UserError, match=r"--img_list .*none.txt: cannot be read"):
+    with pytest.raises(UserError, match=r"img_list=.*none.txt: cannot be read"):
         published_list.read_list(tmp_path / "none.txt")
 
 

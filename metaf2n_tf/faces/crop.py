@@ -15,10 +15,11 @@ def face_slices(face: Face, size: tuple[int, int]) -> tuple[slice, slice]:
     lies beyond the photo dropped. A slice of a box wholly outside is empty.
     """
     x0, y0, x1, y1 = map(int, face.box)
-    return tuple(
-        slice(max(first, 0), max(min(last + 1, length), max(first, 0)))
-        for first, last, length in ((y0, y1, size[0]), (x0, x1, size[1]))
-    )
+
+    def part(first: int, last: int, length: int) -> slice:
+        return slice(max(first, 0), max(min(last + 1, length), max(first, 0)))
+
+    return part(y0, y1, size[0]), part(x0, x1, size[1])
 
 
 def select_faces(faces: Sequence[Face], size: tuple[int, int], min_face: int = 0, max_faces: int = 0) -> list[Face]:

@@ -8,11 +8,12 @@ from torch_file import write_pth
 
 from metaf2n_tf.data.images import read_rgb8, to_levels
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces.cut import face_slices
+from metaf2n_tf.faces import restorers
+from metaf2n_tf.faces.crop import face_slices
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.faces.restore import RESTORERS, Setting, gpen_network, restore_aligned
+from metaf2n_tf.faces.restorers import Needs
+from metaf2n_tf.faces.restorers.aligned import restore_aligned
 from metaf2n_tf.networks import gpen
-from metaf2n_tf.tiles import SuperResolver
 
 NAME = None  # none of these restorers asks where a face is from
 
@@ -132,11 +133,11 @@ def gpen_file(tmp_path):
 
 def test_gpen_takes_and_gives_levels_as_published(gpen_file):
     squares = to_levels(recipe.image((3, 64, 64, 3), 4))
-    network = gpen_network(gpen_file)
-    assert network.size == 64
+    loaded = restorers.load("gpen", gpen_file, Needs())
+    assert loaded.size == 64
     images = (np.float32(squares) / 255 - 0.5) / 0.5
     levels = np.clip(gpen.forward(to_params(tiny_gpen_state_dict()), images).numpy() * 0.5 + 0.5, 0, 1) * 255
-    restored = network(squares)
+    restored = loaded.compiled()(squares)
     assert restored.dtype == np.uint8
     different = restored != levels.astype(np.uint8)  # where a value lies within rounding of a level
     assert np.abs(levels - np.round(levels))[different].max(initial=0) < 1e-2
@@ -144,7 +145,8 @@ def test_gpen_takes_and_gives_levels_as_published(gpen_file):
 
 
 def test_gpen_restores_the_faces_of_a_photo(gpen_file, photo):
-    restore = RESTORERS["gpen"].build(gpen_file, Setting(sr=dict))
+    loaded = restorers.load("gpen", gpen_file, Needs())
+    restore = loaded.for_photos(published_crops=False)
     faces = [
         face(180, 140, 330, 310, landmarks=landmarks_at(255, 220, 75)),
         face(*FACES["tiny"][0], landmarks=FACES["tiny"][1]),
@@ -152,7 +154,7 @@ def test_gpen_restores_the_faces_of_a_photo(gpen_file, photo):
     for found in restore(photo, faces, NAME):
         square, restored = found.aligned
         assert square.shape == restored.shape == (64, 64, 3)
-        np.testing.assert_array_equal(restored, gpen_network(gpen_file)(square[None])[0])
+        np.testing.assert_array_equal(restored, loaded.compiled()(square[None])[0])
         assert found.hq.shape == (4 * found.lq.shape[0], 4 * found.lq.shape[1], 3)
 
 
@@ -161,41 +163,4 @@ def test_weights_that_overflow_are_refused(tmp_path):
     state["ecd0.0.0.weight"] = np.full_like(state["ecd0.0.0.weight"], 3e38)
     write_pth(tmp_path / "a.pth", state)
     with pytest.raises(UserError, match="not finite"):
-        gpen_network(tmp_path / "a.pth")(np.full((1, 64, 64, 3), 255, np.uint8))
-
-
-def nearest(_params, rgb):
-    return rgb.repeat(4, axis=0).repeat(4, axis=1)
-
-
-def self_ensemble(monkeypatch, resolver, sr):
-    monkeypatch.setattr("metaf2n_tf.faces.restore.SuperResolver", lambda: resolver)
-    return RESTORERS["self_ensemble"].build(Setting(sr=lambda: sr))
-
-
-def test_self_ensemble_is_registered(monkeypatch):
-    """With nearest-neighbour enlargement in place of the network, every HQ pixel must repeat its LQ pixel."""
-    photo = to_levels(recipe.image((60, 70, 3), 2))
-    restore = self_ensemble(monkeypatch, nearest, {})
-    for found in restore(photo, [face(10.7, 5.2, 40.1, 44.9), face(-4, 30, 90, 80)], NAME):
-        np.testing.assert_array_equal(found.hq[::4, ::4], found.lq)
-        np.testing.assert_array_equal(found.hq[3::4, 3::4], found.lq)
-
-
-def test_self_ensemble_is_the_mean_of_eight_views(monkeypatch, tiny_sr):
-    photo = to_levels(recipe.image((24, 30, 3), 2))
-    resolver = SuperResolver()
-    (found,) = self_ensemble(monkeypatch, resolver, tiny_sr)(photo, [face(0, 0, 29, 23)], NAME)
-    rgb = photo.astype(np.float32) / 255
-    views = []
-    for turns in range(4):
-        for axis in (None, 0):
-            view = np.rot90(rgb if axis is None else rgb[::-1], turns)
-            out = np.rot90(resolver(tiny_sr, np.ascontiguousarray(view)), -turns)
-            views.append(out if axis is None else out[::-1])
-    assert np.abs(found.hq.astype(int) - to_levels(np.mean(views, axis=0))).max() <= 1
-
-
-def test_self_ensemble_has_no_published_crops():
-    with pytest.raises(UserError, match="--published_crops: self_ensemble does not align faces"):
-        RESTORERS["self_ensemble"].build(Setting(sr=dict, published_crops=True))
+        restorers.load("gpen", tmp_path / "a.pth", Needs()).compiled()(np.full((1, 64, 64, 3), 255, np.uint8))

@@ -1,4 +1,4 @@
-"""Pictures in, training squares out (MetaF2N's `scripts/generate_tfrecord.py`): background crops and whole faces."""
+"""Pictures in, training crops out (MetaF2N's `scripts/generate_tfrecord.py`): background crops and whole faces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ SHORTEST_SIDE = 400
 
 
 @dataclass(frozen=True)
-class Cutting:
-    """How squares are cut.
+class Cropping:
+    """How crops are cut.
 
     size: their side in pixels; stride: pixels from one crop to the next, 0 for whole pictures; min_gradient: least
     `log_gradient` of a crop, None for all of them; multiscale: also crops of smaller copies; parsing_dir: of whole
@@ -31,12 +31,12 @@ class Cutting:
 
     @property
     def channels(self) -> int:
-        """Of a square: a parsing map lies behind its face."""
+        """Of a crop: a parsing map lies behind its face."""
         return 6 if self.parsing_dir else 3
 
 
 class TooSmall(UserError):
-    """A picture with a side shorter than the squares."""
+    """A picture with a side shorter than the crops."""
 
 
 def gradient_energy(picture: np.ndarray) -> np.ndarray:
@@ -45,9 +45,9 @@ def gradient_energy(picture: np.ndarray) -> np.ndarray:
     return (here - picture[..., 1:, :-1, :]) ** 2 + (here - picture[..., :-1, 1:, :]) ** 2
 
 
-def log_gradient(square: np.ndarray) -> float:
+def log_gradient(crop: np.ndarray) -> float:
     """ln(mean squared gradient) of a uint8 (H, W, C) picture taken as [0, 1]; the method calls -6 and more texture."""
-    return float(np.log(gradient_energy(np.float64(square) / 255).mean() + 1e-10))
+    return float(np.log(gradient_energy(np.float64(crop) / 255).mean() + 1e-10))
 
 
 def crop_positions(height: int, width: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -76,43 +76,43 @@ def parsing_map(picture: str | Path, parsing_dir: str) -> Path:
     return place if place.is_file() else place.with_name(name)
 
 
-def _read_parsing_map(picture: Path, cutting: Cutting) -> np.ndarray:
-    path = parsing_map(picture, cutting.parsing_dir)
+def _read_parsing_map(picture: Path, cropping: Cropping) -> np.ndarray:
+    path = parsing_map(picture, cropping.parsing_dir)
     if not path.is_file():
         raise UserError(f"{picture}: no parsing map {path.with_suffix('.png')}")
     rgb = read_rgb8(path)
     if rgb.shape[0] != rgb.shape[1]:
         raise UserError(f"{path}: {rgb.shape[1]}x{rgb.shape[0]} pixels, where a parsing map is to be square")
-    return np.asarray(Image.fromarray(rgb).resize((cutting.size,) * 2, Image.NEAREST))  # its colours are labels
+    return np.asarray(Image.fromarray(rgb).resize((cropping.size,) * 2, Image.NEAREST))  # its colours are labels
 
 
-def _cut_crops(rgb: np.ndarray, cutting: Cutting) -> Iterator[np.ndarray]:
-    for y, x in crop_positions(*rgb.shape[:2], cutting.size, cutting.stride):
-        square = rgb[y : y + cutting.size, x : x + cutting.size]
-        if cutting.min_gradient is None or log_gradient(square) >= cutting.min_gradient:
-            yield square
+def _cut_grid(rgb: np.ndarray, cropping: Cropping) -> Iterator[np.ndarray]:
+    for y, x in crop_positions(*rgb.shape[:2], cropping.size, cropping.stride):
+        crop = rgb[y : y + cropping.size, x : x + cropping.size]
+        if cropping.min_gradient is None or log_gradient(crop) >= cropping.min_gradient:
+            yield crop
 
 
-def cut_squares(path: Path, cutting: Cutting) -> Iterator[np.ndarray]:
-    """The squares of one picture, uint8 (size, size, 3) RGB: of the picture, then of its smaller copies.
+def cut_crops(path: Path, cropping: Cropping) -> Iterator[np.ndarray]:
+    """The crops of one picture, uint8 (size, size, 3) RGB: of the picture, then of its smaller copies.
 
-    A whole picture that is larger than the squares is resized (Lanczos). With a parsing map, resized to them by nearest
+    A whole picture that is larger than the crops is resized (Lanczos). With a parsing map, resized to them by nearest
     neighbour, they are (size, size, 6).
 
     Raises:
-      TooSmall: a side of it is shorter than the squares.
+      TooSmall: a side of it is shorter than the crops.
       UserError: it cannot be read, is to be taken whole and is not square, or has no usable parsing map.
     """
     rgb = read_rgb8(path)
     height, width = rgb.shape[:2]
-    if min(height, width) < cutting.size:
-        raise TooSmall(f"{path}: {width}x{height} pixels, smaller than {cutting.size}x{cutting.size}")
-    if not cutting.stride:
+    if min(height, width) < cropping.size:
+        raise TooSmall(f"{path}: {width}x{height} pixels, smaller than {cropping.size}x{cropping.size}")
+    if not cropping.stride:
         if height != width:
             raise UserError(f"{path}: {width}x{height} pixels, where a face is to be square")
-        square = rgb if height == cutting.size else _resize(rgb, cutting.size, cutting.size)
-        yield np.dstack([square, _read_parsing_map(path, cutting)]) if cutting.parsing_dir else square
+        crop = rgb if height == cropping.size else _resize(rgb, cropping.size, cropping.size)
+        yield np.dstack([crop, _read_parsing_map(path, cropping)]) if cropping.parsing_dir else crop
         return
-    yield from _cut_crops(rgb, cutting)
-    for size in scaled_sizes(height, width) if cutting.multiscale else ():
-        yield from _cut_crops(_resize(rgb, *size), cutting)
+    yield from _cut_grid(rgb, cropping)
+    for size in scaled_sizes(height, width) if cropping.multiscale else ():
+        yield from _cut_grid(_resize(rgb, *size), cropping)

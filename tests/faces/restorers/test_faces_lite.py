@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces import restore, restore_batch
-from metaf2n_tf.faces.choose import choose
+from metaf2n_tf.faces import restorers
 from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.faces.restore_batch import make_restorer
+from metaf2n_tf.faces.restorers import Needs, in_place
 from metaf2n_tf.networks import sr
 from metaf2n_tf.weights import npz
 
@@ -40,9 +41,8 @@ def network(request, tmp_path_factory):
     return path, request.param
 
 
-def build(path, **setting):
-    key, weights, _ = choose("restorer", f"faces_lite:{path}", restore.RESTORERS, restore.PREFERRED)
-    return restore.RESTORERS[key].build(weights, restore.Setting(sr=dict, **setting))
+def build(path):
+    return restorers.load("faces_lite", path, Needs()).for_photos(published_crops=False)
 
 
 def test_hq_is_four_times_lq_wherever_the_face_lies(network):
@@ -66,11 +66,11 @@ def test_it_sees_two_fifths_of_the_face_around_it_and_16_pixels_at_least(monkeyp
     photo, seen = to_levels(recipe.image((150, 140, 3), 1)), []
 
     class Nearest:
-        def __call__(self, params, lq, depth):
+        def __call__(self, params, lq):
             seen.append(lq)
-            return to_levels(lq.repeat(4, axis=0).repeat(4, axis=1), depth)
+            return lq.repeat(4, axis=0).repeat(4, axis=1)
 
-    monkeypatch.setattr(restore, "SuperResolver", Nearest)
+    monkeypatch.setattr(in_place, "SuperResolver", Nearest)
     npz.write_npz(tmp_path / "w.npz", srvgg_weights.make_tiny())
     (found,) = build(tmp_path / "w.npz")(photo, [face(*box)], NAME)
     x0, y0, x1, y1 = box
@@ -80,16 +80,10 @@ def test_it_sees_two_fifths_of_the_face_around_it_and_16_pixels_at_least(monkeyp
     np.testing.assert_array_equal(found.hq[3::4, 3::4], found.lq)
 
 
-@pytest.mark.parametrize("flag", ["published_crops", "save_aligned"])
-def test_it_aligns_no_faces(network, flag):
-    with pytest.raises(UserError, match=f"--{flag}: faces_lite does not align faces"):
-        build(network[0], **{flag: True})
-
-
 def test_whole_batches_are_the_networks_output_in_levels(network):
     path, params = network
     lq = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 3), np.uint8)
-    restored = tf.function(restore_batch.make_restorer(f"faces_lite:{path}", 48, restore_batch.Needs()))(lq).numpy()
+    restored = tf.function(make_restorer(f"faces_lite:{path}", 48))(lq).numpy()
     expected = np.clip(sr.forward(params, np.float32(lq) / 255).numpy() * 255, 0, 255)
     assert restored.dtype == np.uint8
     assert np.abs(restored - expected).max() <= 0.5 + 1e-2

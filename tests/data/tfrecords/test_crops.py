@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from metaf2n_tf.data import images
-from metaf2n_tf.data.tfrecords.squares import Cutting, TooSmall, crop_positions, cut_squares, log_gradient, scaled_sizes
+from metaf2n_tf.data.tfrecords.crops import Cropping, TooSmall, crop_positions, cut_crops, log_gradient, scaled_sizes
 from metaf2n_tf.errors import UserError
 
 
@@ -25,11 +25,11 @@ def published(golden, tmp_path_factory):
 
 def test_crops_are_the_published_patches(published):
     path, arrays, meta = published
-    squares = list(cut_squares(path, Cutting(400, 200)))
-    assert [int(square.sum()) for square in squares] == meta["patch_sums"]
-    np.testing.assert_array_equal(squares[0][:8, :8], arrays["patch0_corner"])
-    np.testing.assert_array_equal(squares[-1][-8:, -8:], arrays["last_patch_corner"])
-    np.testing.assert_allclose([log_gradient(square) for square in squares], meta["log_gradients"], rtol=0, atol=1e-9)
+    crops = list(cut_crops(path, Cropping(400, 200)))
+    assert [int(crop.sum()) for crop in crops] == meta["patch_sums"]
+    np.testing.assert_array_equal(crops[0][:8, :8], arrays["patch0_corner"])
+    np.testing.assert_array_equal(crops[-1][-8:, -8:], arrays["last_patch_corner"])
+    np.testing.assert_allclose([log_gradient(crop) for crop in crops], meta["log_gradients"], rtol=0, atol=1e-9)
 
 
 def test_positions_are_the_published_ones(published):
@@ -42,7 +42,7 @@ def test_positions_are_the_published_ones(published):
 
 def test_only_crops_with_texture_are_kept_when_asked_for(published):
     path, _, meta = published
-    kept = [int(square.sum()) for square in cut_squares(path, Cutting(400, 200, min_gradient=-6))]
+    kept = [int(crop.sum()) for crop in cut_crops(path, Cropping(400, 200, min_gradient=-6))]
     sums = zip(meta["patch_sums"], meta["passes_filter"], strict=True)
     assert kept == [total for total, passes in sums if passes]
 
@@ -69,28 +69,28 @@ def test_smaller_copies_are_those_of_real_esrgan(height, width, expected):
 
 def test_multiscale_crops_come_from_lanczos_copies(published):
     path, _, _ = published
-    squares = list(cut_squares(path, Cutting(400, 200, multiscale=True)))
+    crops = list(cut_crops(path, Cropping(400, 200, multiscale=True)))
     copies = [(759, 575), (528, 400)]  # the other two are smaller than a crop
-    assert len(squares) == 8 + sum(len(crop_positions(*size, 400, 200)) for size in copies)
+    assert len(crops) == 8 + sum(len(crop_positions(*size, 400, 200)) for size in copies)
     small = np.asarray(Image.open(path).resize((400, 528), Image.LANCZOS))
-    np.testing.assert_array_equal(squares[-1], small[:400])
+    np.testing.assert_array_equal(crops[-1], small[:400])
 
 
 def test_a_whole_face_is_taken_as_it_is_or_made_smaller(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     images.write_rgb8(tmp_path / "face.png", pixels)
-    (square,) = cut_squares(tmp_path / "face.png", Cutting(64))
-    np.testing.assert_array_equal(square, pixels)
-    (smaller,) = cut_squares(tmp_path / "face.png", Cutting(32))
+    (crop,) = cut_crops(tmp_path / "face.png", Cropping(64))
+    np.testing.assert_array_equal(crop, pixels)
+    (smaller,) = cut_crops(tmp_path / "face.png", Cropping(32))
     np.testing.assert_array_equal(smaller, Image.open(tmp_path / "face.png").resize((32, 32), Image.LANCZOS))
 
 
 def test_pictures_that_give_nothing_say_why(tmp_path):
     images.write_rgb8(tmp_path / "wide.png", np.zeros((64, 80, 3), np.uint8))
     with pytest.raises(TooSmall, match="wide.png: 80x64 pixels, smaller than 65x65"):
-        list(cut_squares(tmp_path / "wide.png", Cutting(65, 10)))
+        list(cut_crops(tmp_path / "wide.png", Cropping(65, 10)))
     with pytest.raises(UserError, match="wide.png: 80x64 pixels, where a face is to be square"):
-        list(cut_squares(tmp_path / "wide.png", Cutting(64)))
+        list(cut_crops(tmp_path / "wide.png", Cropping(64)))
     (tmp_path / "bad.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="bad.png: not a readable picture"):
-        list(cut_squares(tmp_path / "bad.png", Cutting(64)))
+        list(cut_crops(tmp_path / "bad.png", Cropping(64)))

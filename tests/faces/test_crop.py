@@ -1,6 +1,6 @@
 import numpy as np
 
-from metaf2n_tf.faces.cut import face_slices, select_faces
+from metaf2n_tf.faces.crop import face_slices, select_faces
 from metaf2n_tf.faces.detect import Face
 
 
