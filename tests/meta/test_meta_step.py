@@ -236,7 +236,7 @@ def test_a_step_updates_everything_once(tiny):
         else:
             assert not np.array_equal(new.discriminator[name], value), name
     change = np.abs(flat(new.generator) - flat(state.generator))
-    assert change.max() <= 1.01 * meta_step.meta_lr  # Adam's first step
+    assert change.max() <= 1.01 * meta_step.method.meta_lr  # Adam's first step
     np.testing.assert_allclose(new.generator_adam.beta1_power, 0.81, rtol=1e-6)
     after, _ = meta_step.compiled(new, batch, tf.constant(1))
     np.testing.assert_allclose(after.discriminator_adam.beta2_power, 0.999**3, rtol=1e-6)
