@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import recipe
+import tensorflow as tf
 from face_weights import tiny_gpen_state_dict, to_params
 from phase import displacement
 from torch_file import write_pth
@@ -11,8 +12,8 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import restorers
 from metaf2n_tf.faces.crop import face_slices
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.faces.restorers import Needs
-from metaf2n_tf.faces.restorers.aligned import restore_aligned
+from metaf2n_tf.faces.restorers import Needs, levels
+from metaf2n_tf.faces.restorers.aligned import Aligned, restore_aligned
 from metaf2n_tf.networks import gpen
 
 NAME = None  # none of these restorers asks where a face is from
@@ -164,3 +165,22 @@ def test_weights_that_overflow_are_refused(tmp_path):
     write_pth(tmp_path / "a.pth", state)
     with pytest.raises(UserError, match="not finite"):
         restorers.load("gpen", tmp_path / "a.pth", Needs()).compiled()(np.full((1, 64, 64, 3), 255, np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_no_output_that_is_not_finite_becomes_levels(value):
+    loaded = Aligned("a", None, {"value": np.float32(value)}, lambda params, levels: levels + params["value"], size=16)
+    with pytest.raises(UserError, match="not finite"):
+        loaded.compiled()(np.zeros((1, 16, 16, 3), np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not finite"):
+        tf.function(loaded.for_batches(16))(tf.zeros((1, 4, 4, 3), tf.uint8))
+
+
+def test_levels_are_made_in_the_restorers_own_way():
+    values = np.float32([-3, 0.4, 0.5, 1.5, 2.5, 254.9, 300])
+    for way, expected in (
+        (levels.cut_off, [0, 0, 0, 1, 2, 254, 255]),
+        (levels.half_up, [0, 0, 1, 2, 3, 255, 255]),
+        (levels.rounded, [0, 0, 0, 2, 2, 255, 255]),
+    ):
+        np.testing.assert_array_equal(levels.checked(tf.constant(values), way), expected)

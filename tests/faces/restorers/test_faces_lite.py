@@ -94,3 +94,10 @@ def test_weights_that_are_not_there_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"absent.npz: no weights there") as caught:
         build(tmp_path / "absent.npz")
     assert "\n" not in str(caught.value)
+
+
+def test_whole_batches_that_are_not_finite_are_refused(network):
+    params = {name: np.full_like(value, 1e38) for name, value in network[1].items()}
+    restore = tf.function(in_place.InPlace(params).for_batches(48))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the face restorer's output is not finite"):
+        restore(tf.fill((1, 12, 12, 3), tf.constant(255, tf.uint8)))

@@ -1,0 +1,43 @@
+"""Face pairs out of a folder, and found."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metaf2n_tf.data import images
+from metaf2n_tf.errors import UserError
+from metaf2n_tf.faces import folder
+from metaf2n_tf.upscale.face_source import FaceSource
+from metaf2n_tf.upscale.model import MetaF2N
+from metaf2n_tf.weights import npz
+
+
+@pytest.fixture
+def model(tmp_path, tiny_sr):
+    npz.write_npz(tmp_path / "w.npz", tiny_sr)
+    return MetaF2N(tmp_path / "w.npz")
+
+
+def test_faces_come_from_the_folder_or_are_found_in_the_pixels(tmp_path, model, sample_lq):
+    rgb = images.read_photo(sample_lq).rgb
+    found = FaceSource(None, "mtcnn", "self_ensemble", model)
+    ((lq, hq),) = found.pairs(Path("a.png"), rgb)
+    assert hq.shape == (4 * lq.shape[0], 4 * lq.shape[1], 3)
+    assert found.settings["restorer"] == "self_ensemble"
+    assert found.inputs(Path("a.png")) == []
+    folder.write_pictures(tmp_path / "faces", Path("a.png"), {folder.HQ: {0: hq}, folder.LQ: {0: lq}})
+    read = FaceSource(tmp_path / "faces", None, None, model)
+    np.testing.assert_array_equal(read.pairs(Path("a.png"), rgb)[0][1], hq)
+    assert set(read.settings.values()) == {None}
+    assert len(read.inputs(Path("a.png"))) == 2
+
+
+def test_exemplars_are_named_where_faces_are_made(model):
+    with pytest.raises(UserError) as caught:
+        FaceSource(None, "mtcnn", "asffnet", model)
+    flags = caught.value.message.spelled(lambda part: " ".join(filter(None, [f"--{part.name}", part.value])))
+    assert flags == (
+        "--restorer asffnet: needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, and "
+        "its faces as --face_dir"
+    )
