@@ -34,6 +34,7 @@ from metaf2n_tf.weights.lpips import load_lpips
 logger = logging.getLogger(__name__)
 
 RANDOM = "random"
+_IN_CONFIG = {"restorer": "RESTORER", "exemplar_dir": "EXEMPLAR_DIR"}  # arguments of the restorers
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def _need(name: str, path: str, *remedy: Part) -> None:
 
 
 def _as_in_config(argument: Argument) -> str:
-    """An argument of the restorers under its name in `config.py`."""
-    name = argument.name.upper()
+    """An argument under its name in `config.py`, where it has one there."""
+    if argument.name not in _IN_CONFIG:
+        return str(argument)
+    name = _IN_CONFIG[argument.name]
     return name if argument.value is None else f"{name} = {argument.value}"
 
 

@@ -388,6 +388,15 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
     assert not list(place.out.rglob("*.png"))
 
 
+def test_remarks_of_the_library_name_flags_in_the_log_and_in_the_record(place):
+    place.add_photo("a.png")
+    place.add_face("a.png")
+    log = place.test("--task_lr", 1e20, "--patch_size", 32, "--patch_num_per_img", 2)
+    (said,) = [line for line in log.splitlines() if "the loss diverged" in line]
+    assert said.endswith("so there the unadapted weights are used. Remedy: a lower --task_lr")
+    assert said == f"a.png: {place.records()['a.png']['note']}"
+
+
 def test_unknown_detector_and_results_over_photos_are_refused(place):
     place.add_photo("a.png")
     assert "--detector eyes: not one of retinaface_r50, retinaface, mtcnn" in place.test(
