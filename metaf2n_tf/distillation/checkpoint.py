@@ -60,7 +60,7 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
         )
     shapes = kdfsrnet.variable_shapes(architecture)
     params = check_variables(str(prefix), found, shapes)
-    moments = training_folder.moments_from_variables(str(prefix), found, shapes)
+    first, second = training_folder.moments_from_variables(str(prefix), found, shapes)
     fields = [f"progress/{name}" for name in Progress._fields]
     for name in (*fields, "updates"):
         if name not in found or found[name].shape != ():
@@ -69,7 +69,7 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
         if not np.issubdtype(found[name].dtype, kind) or not np.isfinite(found[name]) or found[name] < 0:
             raise UserError(f"{prefix}: {name} is {found[name]}, so training cannot go on from it")
     numbers = [found[name].item() for name in fields]
-    return State(params, *moments, found["updates"].item()), Progress(*numbers)
+    return State(params, first, second, found["updates"].item()), Progress(*numbers)
 
 
 def _say(architecture: Architecture) -> str:

@@ -22,8 +22,8 @@ _CHANNELS = 3
 def make_lq(hq: np.ndarray, scale: int) -> np.ndarray:
     """The LQ face of uint8 (S, S, 3), of the same size; S is a multiple of the scale."""
     size = hq.shape[1], hq.shape[0]
-    small = Image.fromarray(hq).resize((size[0] // scale, size[1] // scale), Image.BICUBIC)
-    return np.asarray(small.resize(size, Image.BICUBIC))
+    small = Image.fromarray(hq).resize((size[0] // scale, size[1] // scale), Image.Resampling.BICUBIC)
+    return np.asarray(small.resize(size, Image.Resampling.BICUBIC))
 
 
 def open_faces(argument: str, path: str, parsing: bool, least: int = UNIT) -> RecordSet:

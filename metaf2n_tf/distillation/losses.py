@@ -14,8 +14,8 @@ LAST_EPOCH = 10  # with a teacher, counted from 0
 class TermWeights(NamedTuple):
     """Of the distillation terms: between the features, and between the faces."""
 
-    features: float
-    output: float
+    features: float | tf.Tensor
+    output: float | tf.Tensor
 
 
 class LossTerms(NamedTuple):

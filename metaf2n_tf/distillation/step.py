@@ -36,7 +36,7 @@ def initial_state(params: Mapping[str, np.ndarray]) -> State:
 def unpack(faces: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """LQ, HQ and parsing map of uint8 (N, S, S, 6 or 9), float32 in [0, 1]; the last one may have no channels."""
     pixels = tf.cast(faces, tf.float32) / 255.0
-    return pixels[..., :3], pixels[..., 3:6], pixels[..., 6:]
+    return pixels[:, :, :, :3], pixels[:, :, :, 3:6], pixels[:, :, :, 6:]
 
 
 def network_input(channels: int, lq: tf.Tensor, parsing: tf.Tensor) -> tf.Tensor:
@@ -50,10 +50,10 @@ class TrainingStep:
     def __init__(self, state: State, learning_rate: float, teacher: Mapping[str, np.ndarray] | None = None):
         """Put the state into variables; `teacher`: its params, which stay as they are."""
         self._params, self._first, self._second = (
-            {name: tf.Variable(value, name=name.replace(".", "_")) for name, value in values.items()}
+            {name: tf.Variable(tf.constant(value), name=name.replace(".", "_")) for name, value in values.items()}
             for values in state[:3]
         )
-        self._updates = tf.Variable(state.updates, dtype=tf.int64)
+        self._updates = tf.Variable(tf.constant(state.updates, tf.int64))
         self._rate = tf.constant(learning_rate, tf.float32)
         self._teacher = None if teacher is None else {name: tf.constant(value) for name, value in teacher.items()}
         self._channels = kdfsrnet.architecture_of(state.params).channels
@@ -63,7 +63,7 @@ class TrainingStep:
     def state(self) -> State:
         """As it is now, as arrays."""
         values = ({name: value.numpy() for name, value in v.items()} for v in (self._params, self._first, self._second))
-        return State(*values, int(self._updates.numpy()))
+        return State._make([*values, int(self._updates.numpy())])
 
     def __call__(self, faces: tf.Tensor, weights: TermWeights | None = None) -> tuple[LossTerms, tf.Tensor]:
         """One step.
@@ -77,8 +77,8 @@ class TrainingStep:
         """
         if weights is None or self._teacher is None:
             return self._program(self._step_alone, faces)(faces)
-        weights = [tf.constant(weight, tf.float32) for weight in weights]
-        return self._program(self._step_distilled, faces, *weights)(faces, *weights)
+        scalars = [tf.convert_to_tensor(weight, tf.float32) for weight in weights]
+        return self._program(self._step_distilled, faces, *scalars)(faces, *scalars)
 
     def restore(self, faces: tf.Tensor) -> tf.Tensor:
         """The network's faces, float32 (N, S, S, 3), about [0, 1], not clipped."""
@@ -100,7 +100,7 @@ class TrainingStep:
         """The losses of a batch; see `__call__`."""
         lq, hq, parsing = unpack(faces)
         own = kdfsrnet.forward(self._params, network_input(self._channels, lq, parsing))
-        if weights is None:
+        if weights is None or self._teacher is None:
             return losses.alone(own[1], hq)
         teacher = kdfsrnet.forward(self._teacher, tf.concat([lq, parsing], axis=-1))
         return losses.distilled(own, tf.nest.map_structure(tf.stop_gradient, teacher), hq, weights)

@@ -54,8 +54,8 @@ def measure(step: TrainingStep, opened: RecordSet, batch_size: int, scale: int, 
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for batch in faces.batches(opened, batch_size, scale, faces.in_order(opened.count), parsing):
-            for pair in zip(unpack(batch)[1].numpy(), step.restore(batch).numpy(), strict=True):
-                yield tuple(np.float64(picture) * 255 for picture in pair)
+            hq, restored = (np.asarray(images, float) * 255 for images in (unpack(batch)[1], step.restore(batch)))
+            yield from zip(hq, restored, strict=True)
 
     return mean_scores(pairs())
 
@@ -97,7 +97,9 @@ class Trainer:
         self._val = None
         if settings.val is not None:
             self._val = faces.open_faces("val", settings.val, settings.stage == TEACHER, _LEAST_MEASURED)
-        teacher = load_kdfsrnet_teacher(settings.teacher) if settings.distils else None
+        teacher = None
+        if settings.distils and settings.teacher is not None:
+            teacher = load_kdfsrnet_teacher(settings.teacher)
         self._check_teacher(teacher)
         state, self._progress, self._resumed = _start(settings)
         self._step = TrainingStep(state, settings.lr, teacher)
@@ -118,9 +120,11 @@ class Trainer:
         """The network and its Adam as they are now."""
         return self._step.state
 
-    def measure(self) -> Scores:
-        """Of the network as it is now, on the validation set."""
+    def measure(self) -> Scores | None:
+        """Of the network as it is now, on the validation set; None without one."""
         settings = self._settings
+        if self._val is None:
+            return None
         return measure(self._step, self._val, settings.batch_size, settings.scale, settings.stage == TEACHER)
 
     def run(self) -> int | None:
@@ -183,9 +187,10 @@ class Trainer:
                 loss=now.loss + (float(losses.total) if finite else 0.0),
             )
             if self._skipped >= MAX_SKIPPED:
+                newest = training_folder.newest(settings.place)
                 raise DivergedError(
                     f"{self._skipped} steps in a row were not finite: training has diverged. Remedy: go on from "
-                    f"{training_folder.newest(settings.place)[1]} with ",
+                    f"{newest[1] if newest else 'the start'} with ",
                     Argument("resume"),
                     " and a lower ",
                     Argument("lr"),
@@ -212,9 +217,9 @@ class Trainer:
 
     def _show_scores(self) -> None:
         epoch = self._progress.epoch
-        if self._val is None or not epoch:
+        scores = self.measure() if epoch else None
+        if scores is None:
             return
-        scores = self.measure()
         self._log(epoch, {"val_psnr_DIC": scores.psnr, "val_ssim_DIC": scores.ssim})
         logger.info(f"epoch {epoch}/{self._settings.epochs}: PSNR {scores.psnr:.3f}, SSIM {scores.ssim:.4f}")
 

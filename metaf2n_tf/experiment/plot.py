@@ -1,6 +1,7 @@
 """Each metric against the number of steps, as the change from the unadapted network."""
 
 import io
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,11 +37,12 @@ def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str],
             low, high = (mean + sign * spread for sign in (-1, 1))
             panel.fill_between(numbers, low[:count], high[:count], color=colour, alpha=0.12, linewidth=0)
         bars = np.abs(np.stack([mean - seeds.min(axis=0), seeds.max(axis=0) - mean]))
-        style = {"linestyle": _DASHES[index // 10 % len(_DASHES)], "marker": "o", "markersize": 4, "capsize": 3}
+        dashes = _DASHES[index // 10 % len(_DASHES)]
+        style: dict[str, Any] = {"linestyle": dashes, "marker": "o", "markersize": 4, "capsize": 3}
         line, alone = slice(count), slice(count, None)
         panel.errorbar(places[line], mean[line], bars[:, line], color=colour, label=name or None, **style)
         if autos:
-            panel.errorbar(places[alone], mean[alone], bars[:, alone], color=colour, **style | {"linestyle": "none"})
+            panel.errorbar(places[alone], mean[alone], bars[:, alone], color=colour, **dict(style, linestyle="none"))
     panel.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     unadapted = f"{curves[0].mean[0]:.{METRICS[metric].digits}f}"
     panel.set_title(f"{metric}, {METRICS[metric].better} is better\nunadapted {unadapted}", fontsize=9)
@@ -49,7 +51,7 @@ def _draw_panel(panel: Axes, metric: str, curves: list[Curve], names: list[str],
     panel.tick_params(labelsize=8)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     if autos:
-        panel.set_xticks(places, [*numbers, *("auto" for _ in autos)])
+        panel.set_xticks(places, [*map(str, numbers), *("auto" for _ in autos)])
     panel.spines[["top", "right"]].set_visible(False)
 
 

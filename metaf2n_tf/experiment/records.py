@@ -55,6 +55,10 @@ class Records:
                 configuration = Configuration(**named)
                 self._records[record["photo"], configuration, record["steps"]] = record
 
+    def __getitem__(self, key: Key) -> dict:
+        """One record; a KeyError where there is none."""
+        return self._records[key]
+
     def get(self, photo: str, configuration: Configuration, steps: Steps) -> dict | None:
         """One record, or None."""
         return self._records.get((photo, configuration, steps))

@@ -51,9 +51,7 @@ def curves(photos: Sequence[str], sweep: Sweep, records: Records) -> dict[str, l
     for metric in METRICS:
         table = []
         for photo in photos:
-            rows = [
-                [records.get(photo, s, n)["metrics"].get(metric) for n in sweep.steps] for s in sweep.configurations
-            ]
+            rows = [[records[photo, s, n]["metrics"].get(metric) for n in sweep.steps] for s in sweep.configurations]
             if all(value is not None for row in rows for value in row):
                 table.append([[float(value) for value in row] for row in rows])
         if table:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from metaf2n_tf.upscale.steps import Steps, is_auto, step_label
+from metaf2n_tf.upscale.steps import Steps, step_label
 
 PICTURES = "pictures"
 
@@ -44,13 +44,13 @@ class Sweep:
     @property
     def configurations(self) -> list[Configuration]:
         """All of them, those that differ in their seeds side by side."""
-        axes = self.task_lr, self.patch_size, self.patch_num_per_img, self.strength, self.seeds
-        return [Configuration(*values, seed, strength) for *values, strength, seed in itertools.product(*axes)]
+        axes = itertools.product(self.task_lr, self.patch_size, self.patch_num_per_img, self.strength, self.seeds)
+        return [Configuration(rate, size, count, seed, strength) for rate, size, count, strength, seed in axes]
 
     @property
     def numbers(self) -> list[int]:
         """The steps without `auto`."""
-        return [steps for steps in self.steps if not is_auto(steps)]
+        return [steps for steps in self.steps if isinstance(steps, int)]
 
     def label(self, configuration: Configuration, with_seed: bool = False) -> str:
         """A configuration by what varies in this sweep, like "task_lr 0.001, patch_size 64"; "" where nothing does."""

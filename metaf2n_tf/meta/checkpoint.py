@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from metaf2n_tf.meta.adam import AdamState, initial_state
-from metaf2n_tf.meta.meta_step import TrainingState
+from metaf2n_tf.meta.meta_step import TrainingState, tensors
 from metaf2n_tf.networks import discriminator, masknet
 from metaf2n_tf.weights import tf1_checkpoint, training_folder
 from metaf2n_tf.weights.check import check_variables
@@ -32,7 +32,7 @@ def to_variables(state: TrainingState, step: int, first_order: bool) -> dict[str
 
 
 def from_variables(source: str, found: Mapping[str, np.ndarray]) -> TrainingState:
-    """The state that a checkpoint's variables hold, as arrays; without a discriminator where it has none.
+    """The state that a checkpoint's variables hold; without a discriminator where it has none.
 
     Raises:
       UserError: a variable is missing or of another shape, as in a checkpoint for testing only.
@@ -49,9 +49,11 @@ def from_variables(source: str, found: Mapping[str, np.ndarray]) -> TrainingStat
             continue
         powers = check_variables(source, found, {f"beta{index}_power{suffix}": () for index in (1, 2)})
         moments = training_folder.moments_from_variables(source, found, trained[field])
-        states[field] = AdamState(*moments, *powers.values())
+        (first, second), (beta1_power, beta2_power) = map(tensors, moments), tensors(powers).values()
+        states[field] = AdamState(first, second, beta1_power, beta2_power)
     networks = (check_variables(source, found, shapes) for shapes in (generator, discriminator_variables))
-    return TrainingState(*networks, **states)
+    generator_weights, discriminator_weights = map(tensors, networks)
+    return TrainingState(generator_weights, discriminator_weights, **states)
 
 
 def folder(checkpoint_dir: str, trial: int) -> Path:

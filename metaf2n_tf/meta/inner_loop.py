@@ -5,7 +5,7 @@ function can be differentiated, compiled, or unrolled to any number of steps.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,7 @@ class Adapted(NamedTuple):
 def predict_weight_map(mask_params: Params | None, lq: tf.Tensor, hq: tf.Tensor) -> tf.Tensor:
     """W = MaskNet(bicubic_x4(lq), hq), float32 (N, 4H, 4W, 1); all ones where there is no MaskNet."""
     if mask_params is None:
-        return tf.ones_like(hq[..., :1])
+        return tf.ones_like(hq[:, :, :, :1])
     return masknet.forward(mask_params, lq, hq)
 
 
@@ -54,7 +54,7 @@ def inner_gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         loss = inner_loss(params, weight_map, lq, hq, forward)
-    return loss, tape.gradient(loss, params)
+    return loss, cast(dict[str, tf.Tensor], tape.gradient(loss, params))
 
 
 def sgd_update(params: Params, gradient: Params, task_lr: Rates) -> dict[str, tf.Tensor]:

@@ -82,8 +82,12 @@ def draw_windows(seed: tf.Tensor, count: int, side: int) -> tuple[tf.Tensor, tf.
     draws = tf.random.stateless_uniform([3, count, 1], seed)
     scale = _SMALLEST_WINDOW + (1.0 - _SMALLEST_WINDOW) * draws[0]
     pixels = tf.range(side, dtype=tf.float32)
-    rows, columns = (draw * (1.0 - scale) * (side - 1.0) + scale * pixels for draw in (draws[1], draws[2]))
-    return tuple(tf.nn.relu(1.0 - tf.abs(places[..., None] - pixels)) for places in (rows, columns))
+
+    def weights(draw: tf.Tensor) -> tf.Tensor:
+        places = draw * (1.0 - scale) * (side - 1.0) + scale * pixels
+        return tf.nn.relu(1.0 - tf.abs(places[:, :, None] - pixels))
+
+    return weights(draws[1]), weights(draws[2])
 
 
 def see_windows(windows: tuple[tf.Tensor, tf.Tensor], images: tf.Tensor) -> tf.Tensor:

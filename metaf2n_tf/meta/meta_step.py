@@ -8,9 +8,9 @@ Tasks follow one another and only sums of their gradients are kept, so memory do
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +23,7 @@ from metaf2n_tf.meta.method import Method
 from metaf2n_tf.meta.recompute import recompute
 from metaf2n_tf.meta.settings import SHARPENED
 from metaf2n_tf.networks import discriminator, lpips, masknet, sr
+from metaf2n_tf.networks.typed import static_shape
 from metaf2n_tf.weights.load import RATE_SCOPE
 
 
@@ -84,22 +85,26 @@ class Unadapted(NamedTuple):
     outputb: tf.Tensor  # of the first task, (B, q, q, 3)
 
 
-def initial_state(generator: Params, discriminator_params: Params) -> TrainingState:
+def tensors(values: Mapping[str, tf.Tensor | np.ndarray]) -> dict[str, tf.Tensor]:
+    """The same values, all of them tensors."""
+    return {name: tf.convert_to_tensor(value) for name, value in values.items()}
+
+
+def initial_state(
+    generator: Mapping[str, tf.Tensor | np.ndarray], discriminator_params: Mapping[str, tf.Tensor | np.ndarray]
+) -> TrainingState:
     """The state before the first step.
 
     Args:
       generator: SR network's and MaskNet's weights, and logarithms of learned rates.
       discriminator_params: with the vectors `u`; empty for none.
     """
-    generator, discriminator_params = (
-        {name: tf.convert_to_tensor(value) for name, value in params.items()}
-        for params in (generator, discriminator_params)
-    )
+    weights, discriminator_weights = tensors(generator), tensors(discriminator_params)
     return TrainingState(
-        generator,
-        discriminator_params,
-        adam.initial_state(generator),
-        adam.initial_state(discriminator.trained(discriminator_params)),
+        weights,
+        discriminator_weights,
+        adam.initial_state(weights),
+        adam.initial_state(discriminator.trained(discriminator_weights)),
     )
 
 
@@ -110,7 +115,7 @@ def in_scope(params: Params, scope: str) -> Params:
 
 def initial_rates(sr_names: Iterable[str], task_lr: float) -> dict[str, np.ndarray]:
     """`{"TaskLR/<variable>": log(task_lr)}`, the rates before they have learned anything."""
-    return {f"{RATE_SCOPE}/{name}": np.float32(math.log(task_lr)) for name in sr_names}
+    return {f"{RATE_SCOPE}/{name}": np.array(math.log(task_lr), np.float32) for name in sr_names}
 
 
 def rates(log_rates: Params) -> dict[str, tf.Tensor]:
@@ -138,7 +143,7 @@ class MetaStep:
     """
 
     method: Method
-    lpips_params: Params
+    lpips_params: lpips.Params
     first_order: bool = False
     recompute_blocks: bool = False
     mixed_precision: bool = False
@@ -165,7 +170,7 @@ class MetaStep:
         seen_output = output
         if self.method.lpips_windows:
             drawn_by = tf.reduce_sum(tf.cast(tf.round(task.labelb_nousm * 255.0), tf.int32))
-            windows = losses.draw_windows(tf.stack([drawn_by, 0]), *task.labelb.shape[:2])
+            windows = losses.draw_windows(tf.stack([drawn_by, 0]), *static_shape(task.labelb)[:2])
             seen, seen_output = (losses.see_windows(windows, pictures) for pictures in (target, output))
         return OuterTerms(
             l1=tf.reduce_mean(tf.abs(target - output)),
@@ -178,7 +183,7 @@ class MetaStep:
         """The weights that the outer loss sees: after each inner step, or as they are where there is no inner loop."""
         weights = in_scope(generator, sr.SCOPE)
         if not self.method.inner_loop:
-            return Adapted([weights], [tf.zeros(())], tf.ones_like(task.labela[..., :1]))
+            return Adapted([weights], [tf.zeros(())], tf.ones_like(task.labela[:, :, :, :1]))
         return adapt(
             weights,
             in_scope(generator, masknet.SCOPE),
@@ -225,9 +230,11 @@ class MetaStep:
                 discriminator_losses = [
                     real + losses.fake_loss(self._discriminate(normalized, output)) for output in outputs
                 ]
+        gradient = tape.gradient(weighted, generator, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        discriminator_gradient = discriminator_tape.gradient(discriminator_losses[-1], trained)
         return Gradients(
-            generator=tape.gradient(weighted, generator, unconnected_gradients=tf.UnconnectedGradients.ZERO),
-            discriminator=discriminator_tape.gradient(discriminator_losses[-1], trained),
+            generator=cast(dict[str, tf.Tensor], gradient),
+            discriminator=cast(dict[str, tf.Tensor], discriminator_gradient),
             losses=Losses(
                 inner=adapted.losses[0],
                 outer=outer,
@@ -244,7 +251,7 @@ class MetaStep:
 
     def _over_tasks(self, one_task: Callable[[MetaBatch], Gradients], batch: MetaBatch) -> Gradients:
         """Task after task in a loop that carries the sums; backwards, so that the first one's pictures remain."""
-        tasks = batch.inputa.shape[0]
+        tasks = static_shape(batch.inputa)[0]
 
         def take(index: tf.Tensor | int) -> MetaBatch:
             return MetaBatch(*(tensor[index] for tensor in batch))
@@ -283,7 +290,7 @@ class MetaStep:
 
         types = (tf.float32,) * len(Unadapted._fields)
         *terms, outputs = tf.map_fn(one_task, batch, parallel_iterations=1, fn_output_signature=types)
-        return Unadapted(*(tf.reduce_mean(term) for term in terms), outputs[0])
+        return Unadapted._make([*(tf.reduce_mean(term) for term in terms), outputs[0]])
 
     def gradients(self, state: TrainingState, batch: MetaBatch, step: tf.Tensor | int) -> Gradients:
         """Gradients of the tasks given, which may be a part of the meta-batch: (its tasks, B, ...)."""

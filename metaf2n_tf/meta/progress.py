@@ -89,7 +89,7 @@ class ProgressLog:
         """
         values = scalars(report, before) | {"Skipped steps": skipped}
         pace = ""
-        since, started = self._clock
+        since, started = self._clock or (step, 0.0)
         if step > since:
             speed = (step - since) / (time.monotonic() - started)
             values["Steps per second"] = speed

@@ -6,6 +6,7 @@ Sublinear Memory Cost", 2016).
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla as tf2xla
@@ -13,14 +14,14 @@ from tensorflow.compiler.tf2xla.python import xla as tf2xla
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
-def _hold_back(xla: bool) -> Callable[..., list[tf.Tensor]]:
+def _hold_back(xla: bool) -> Callable:
     """The identity of several tensors, none of which is there before all are: what is made of them is made that late,
     and is not taken for the same as what was made of the tensors before."""
 
     @tf.custom_gradient
     def hold_back(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], Callable]:
         if xla:
-            held = tf2xla.optimization_barrier(*tensors)
+            held = cast(list[tf.Tensor], tf2xla.optimization_barrier(*tensors))
         else:
             with tf.control_dependencies(tensors):
                 held = [tf.identity(tensor) for tensor in tensors]
@@ -48,7 +49,8 @@ def recompute(function: Callable[..., tf.Tensor | list[tf.Tensor]], xla: bool) -
                 with tf.GradientTape(watch_accessed_variables=False) as tape:
                     tape.watch(inputs)
                     results = tf.nest.flatten(function(*inputs))
-                return list(tape.gradient(results, inputs, cotangents, unconnected_gradients=_ZERO))
+                gradients = tape.gradient(results, inputs, list(cotangents), unconnected_gradients=_ZERO)
+                return cast(list[tf.Tensor], list(gradients))
 
             outputs = len(cotangents)
             return recompute(pullback, xla)(*_hold_back(xla)(*inputs, *cotangents))

@@ -5,6 +5,7 @@ Every replica computes the gradients of its own tasks; their sum over all replic
 
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -12,6 +13,8 @@ from metaf2n_tf.data import strict_json
 from metaf2n_tf.data.meta_batches import MetaBatch
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.meta.meta_step import Gradients, MetaStep, Report, TrainingState, Unadapted
+
+_Value = TypeVar("_Value")
 
 
 def choose_strategy() -> tf.distribute.Strategy:
@@ -89,15 +92,15 @@ class Replicas:
         def replica(state: TrainingState, batch: MetaBatch) -> Unadapted:
             *terms, outputb = unadapted(state, batch)
             context = tf.distribute.get_replica_context()
-            return Unadapted(*context.all_reduce(tf.distribute.ReduceOp.MEAN, terms), outputb)
+            return Unadapted._make([*context.all_reduce(tf.distribute.ReduceOp.MEAN, terms), outputb])
 
         return self._on_all(replica)
 
-    def _distribute(self, here: Callable[[int], object]) -> object:
+    def _distribute(self, here: Callable[[int], _Value]) -> _Value:
         """Values `here(0)`, `here(1)`, ... on the replicas of this process, each copied to its device."""
         devices = self._strategy.extended.worker_devices
 
-        def value(context: object) -> object:
+        def value(context: tf.distribute.experimental.ValueContext) -> _Value:
             index = context.replica_id_in_sync_group % len(devices)
             with tf.device(devices[index]):
                 return tf.nest.map_structure(tf.identity, here(index))
@@ -118,7 +121,7 @@ class Replicas:
             lambda index: MetaBatch(*(tensor[index * share : (index + 1) * share] for tensor in batch))
         )
 
-    def first(self, value: object) -> object:
+    def first(self, value: _Value) -> _Value:
         """What the first replica of this process has of a result, state or report."""
         if self.count == 1:
             return value
@@ -162,4 +165,4 @@ def _sum_over_replicas(gradients: Gradients) -> Gradients:
     flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(summed))
     ranges = context.all_gather(gradients.weight_range[None], axis=0)
     weight_range = tf.stack([tf.reduce_min(ranges[:, 0]), tf.reduce_max(ranges[:, 1])])
-    return Gradients(*tf.nest.pack_sequence_as(summed, flat), weight_range, gradients.pictures)
+    return Gradients._make([*tf.nest.pack_sequence_as(summed, flat), weight_range, gradients.pictures])

@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from metaf2n_tf.errors import Argument, UserError
 
@@ -34,7 +35,7 @@ class Settings(SimpleNamespace):
     """The values of `config.py` under their names there."""
 
 
-def _parse(name: str, text: str, default: object) -> object:
+def _parse(name: str, text: str, default: Any) -> Any:
     """A value of the same type as the one it takes the place of."""
     kind = type(default)
     try:
@@ -43,7 +44,7 @@ def _parse(name: str, text: str, default: object) -> object:
         raise UserError(Argument("set", f"{name}={text}"), f": expected {kind.__name__}, like {default!r}") from None
 
 
-def _override(values: dict[str, object], assignments: Sequence[str]) -> None:
+def _override(values: dict[str, Any], assignments: Sequence[str]) -> None:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -54,7 +55,7 @@ def _override(values: dict[str, object], assignments: Sequence[str]) -> None:
         values[name] = _parse(name, text, values[name])
 
 
-def _check(values: Mapping[str, object]) -> None:
+def _check(values: Mapping[str, Any]) -> None:
     def check(name: str, fine: bool, expected: str) -> None:
         if not fine:
             raise UserError(f"{name} = {values.get(name)!r}: expected {expected}")

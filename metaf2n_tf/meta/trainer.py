@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import resource
 import signal
 import time
@@ -25,6 +26,7 @@ from metaf2n_tf.meta.progress import ProgressLog
 from metaf2n_tf.meta.replicas import Replicas, choose_strategy
 from metaf2n_tf.meta.settings import Settings
 from metaf2n_tf.networks import context_srvgg, discriminator, masknet, sr
+from metaf2n_tf.networks.typed import static_shape
 from metaf2n_tf.signals import stop_signals
 from metaf2n_tf.weights import catalogue, training_folder
 from metaf2n_tf.weights.discriminator import load_discriminator
@@ -207,7 +209,7 @@ class Trainer:
     def _fingerprint(self, state: TrainingState) -> int:
         digest = zlib.crc32(f"{self.step} {self.effective}".encode())
         for value in tf.nest.flatten(state):
-            digest = zlib.crc32(np.ascontiguousarray(value), digest)
+            digest = zlib.crc32(np.ascontiguousarray(value).data, digest)
         return digest % 2**31
 
     @property
@@ -249,7 +251,9 @@ class Trainer:
             ("learned rates", RATE_SCOPE),
             ("discriminator", discriminator.SCOPE),
         ):
-            count = sum(int(np.prod(value.shape)) for name, value in trained.items() if name.startswith(f"{scope}/"))
+            count = sum(
+                math.prod(static_shape(value)) for name, value in trained.items() if name.startswith(f"{scope}/")
+            )
             logger.info(f"{what}: {count:,} parameters")
         with self._batches() as batches:
             for what in ("first step, tracing and compiling included", "second step"):
@@ -312,7 +316,7 @@ class Trainer:
                 )
             if progress:
                 progress.start_clock(self.step)
-            if watched and progress:
+            if before and progress:
                 progress.show(self.step, batch, report, before, skipped)
             stopping = self._replicas.anywhere(bool(signals))
             if self.step % settings.SAVE_ITER == 0 or self.step == settings.META_ITER or stopping:

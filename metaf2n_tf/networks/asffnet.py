@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import static_shape, zeros_around
+
 FEATURE_STRIDE = 4  # pixels of a picture to a pixel of the features
 LEAKY_SLOPE = 0.2
 _ADAIN_EPSILON = 1e-5
@@ -78,8 +80,7 @@ def variable_shapes(width: int = 64) -> dict[str, tuple[int, ...]]:
 def _conv(params: Params, name: str, x: tf.Tensor, dilation: int = 1, stride: int = 1) -> tf.Tensor:
     """Convolution with as many zeros on either side; TensorFlow's own dilation is faster than space-to-batch."""
     weight = params[f"{name}.weight"]
-    pad = weight.shape[0] // 2
-    padding = "SAME" if stride == 1 else [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+    padding = "SAME" if stride == 1 else zeros_around(static_shape(weight)[0] // 2)
     x = tf.nn.conv2d(x, weight, stride, padding, dilations=dilation)
     bias = params.get(f"{name}.bias")
     return x if bias is None else tf.nn.bias_add(x, bias)
@@ -143,7 +144,7 @@ def sample(features: tf.Tensor, grid: tf.Tensor) -> tf.Tensor:
     corner = tf.floor(position)
     fraction = position - corner
     # A rim of zeros, onto which whatever lies outside is moved, takes the place of every test for the border.
-    pixels = tf.reshape(tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]]), [count, -1, features.shape[3]])
+    pixels = tf.reshape(tf.pad(features, zeros_around(1)), [count, -1, features.shape[3]])
     warped = 0.0
     for dy in (0, 1):
         for dx in (0, 1):

@@ -6,6 +6,7 @@ convolution is drawn as zeros: with it, a trained compact network gives at first
 """
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +44,7 @@ def initial_branch(num_feat: int = 64, widths: tuple[int, ...] = WIDTHS, seed: i
     return params
 
 
-def count_levels(params: srvgg.Params) -> int:
+def count_levels(params: Mapping[str, object]) -> int:
     """How often the branch halves the size."""
     level = 0
     while f"{SCOPE}/down{level}/weight" in params:

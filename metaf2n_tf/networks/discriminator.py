@@ -6,15 +6,19 @@ whenever it is used (PyTorch's, in evaluation, takes the stored `v` as it is).
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+from metaf2n_tf.networks.typed import static_shape, zeros_around
 
 SCOPE = "Discriminator"
 LEAKY_SLOPE = 0.2
 _NORM_EPSILON = 1e-12
 
 Params = Mapping[str, tf.Tensor]
+_Value = TypeVar("_Value")
 
 # name: (kernel side, multiples of the width in and out, stride); spectrally normalized all but the first and the last.
 _CONVS = {
@@ -39,7 +43,7 @@ def variable_shapes(width: int = 64) -> dict[str, tuple[int, ...]]:
     return shapes | {f"{SCOPE}/{name}/u": (1, cout * width) for name, (_, _, cout, _) in _CONVS.items()}
 
 
-def trained(params: Params) -> dict[str, tf.Tensor]:
+def trained(params: Mapping[str, _Value]) -> dict[str, _Value]:
     """The variables that an optimizer changes: all but the vectors `u`."""
     return {name: value for name, value in params.items() if not name.endswith("/u")}
 
@@ -87,7 +91,7 @@ def normalize(params: Params) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor
 
 
 def _conv(params: Params, name: str, x: tf.Tensor, stride: int = 1) -> tf.Tensor:
-    x = tf.nn.conv2d(x, params[f"{SCOPE}/{name}/weight"], stride, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+    x = tf.nn.conv2d(x, params[f"{SCOPE}/{name}/weight"], stride, zeros_around(1))
     bias = params.get(f"{SCOPE}/{name}/bias")
     return x if bias is None else tf.nn.bias_add(x, bias)
 
@@ -97,7 +101,8 @@ def _leaky_conv(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
 
 
 def _bilinear_x2(x: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.image.resize(x, [2 * x.shape[1], 2 * x.shape[2]]), x.dtype)  # its result is always float32
+    _, height, width, _ = static_shape(x)
+    return tf.cast(tf.image.resize(x, [2 * height, 2 * width]), x.dtype)  # its result is always float32
 
 
 def forward(normalized: Params, images: tf.Tensor) -> tf.Tensor:

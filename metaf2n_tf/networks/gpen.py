@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import static_shape, zeros_around
+
 STYLE_DIM = 512
 NUM_MLP = 8
 LEAKY_SLOPE = 0.2
 _STYLE_LR_MUL = 0.01
 _EPSILON = 1e-8
-_BLUR = np.float32([1, 3, 3, 1]) / 8
+_BLUR = np.array([1, 3, 3, 1], np.float32) / 8
 
 Params = Mapping[str, tf.Tensor]
 
@@ -85,28 +87,28 @@ def _activate(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 
 def _linear(params: Params, name: str, x: tf.Tensor, lr_mul: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
     weight = params[f"{name}.weight"]
-    return x @ weight * (lr_mul / math.sqrt(weight.shape[0])), params[f"{name}.bias"] * lr_mul
+    return x @ weight * (lr_mul / math.sqrt(static_shape(weight)[0])), params[f"{name}.bias"] * lr_mul
 
 
 def _conv(x: tf.Tensor, weight: tf.Tensor, stride: int = 1) -> tf.Tensor:
     """Equalised convolution: 'SAME' at stride 1, 'VALID' at stride 2."""
-    scale = 1 / math.sqrt(np.prod(weight.shape[:3]))
+    scale = 1 / math.sqrt(math.prod(static_shape(weight)[:3]))
     return tf.nn.conv2d(x, weight * scale, stride, "SAME" if stride == 1 else "VALID")
 
 
 def _blur(x: tf.Tensor, pad: int) -> tf.Tensor:
     """Low-pass every channel with [1, 3, 3, 1] on both axes; the result is 2 pad - 3 pixels larger."""
     kernel = tf.constant(np.outer(_BLUR, _BLUR)[:, :, None, None])
-    x = tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
-    return tf.nn.depthwise_conv2d(x, tf.tile(kernel, [1, 1, x.shape[3], 1]), [1, 1, 1, 1], "VALID")
+    x = tf.pad(x, zeros_around(pad))
+    return tf.nn.depthwise_conv2d(x, tf.tile(kernel, [1, 1, static_shape(x)[3], 1]), [1, 1, 1, 1], "VALID")
 
 
 def _upsample_x2(x: tf.Tensor) -> tf.Tensor:
     """Zeros between the pixels, then a low-pass that keeps the mean."""
-    channels = x.shape[3]
+    channels = static_shape(x)[3]
     kernel = 4 * np.outer(_BLUR, _BLUR)[:, :, None, None] * np.eye(channels, dtype=np.float32)
     n, h, w = tf.unstack(tf.shape(x)[:3])
-    return tf.nn.conv2d_transpose(x, kernel, [n, 2 * h, 2 * w, channels], 2, "SAME")
+    return tf.nn.conv2d_transpose(x, kernel, tf.stack([n, 2 * h, 2 * w, channels]), 2, "SAME")
 
 
 def _modulated_conv(
@@ -119,11 +121,11 @@ def _modulated_conv(
     """
     weight = params[f"{name}.weight"]
     product, bias = _linear(params, f"{name}.modulation", style)
-    style = (product + bias) / math.sqrt(np.prod(weight.shape[:3]))
+    style = (product + bias) / math.sqrt(math.prod(static_shape(weight)[:3]))
     x = x * style[:, None, None, :]
     if upsample:
         n, h, w = tf.unstack(tf.shape(x)[:3])
-        size = [n, 2 * h + 1, 2 * w + 1, weight.shape[3]]
+        size = tf.stack([n, 2 * h + 1, 2 * w + 1, static_shape(weight)[3]])
         x = tf.nn.conv2d_transpose(x, tf.transpose(weight, [0, 1, 3, 2]), size, 2, "VALID")
         x = 4 * _blur(x, pad=1)
     else:
@@ -154,7 +156,7 @@ def encode(params: Params, images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor
         x = _conv(_blur(x, pad=2), params[f"ecd{index}.0.1.weight"], stride=2)
         x = _activate(x, params[f"ecd{index}.0.2.bias"])
         features.append(x)
-    flat = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, 16 * x.shape[3]])
+    flat = tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, 16 * static_shape(x)[3]])
     return _activate(*_linear(params, "final_linear.0", flat)), features[::-1]
 
 

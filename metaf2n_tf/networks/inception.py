@@ -6,7 +6,7 @@ Parameter names are those of its weight file `pt_inception-2015-12-05-6726825d.p
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -25,7 +25,7 @@ class _Conv(NamedTuple):
     width: int
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
-    padding: str = "SAME"
+    padding: Literal["SAME", "VALID"] = "SAME"
 
 
 class _Pool(NamedTuple):
@@ -33,7 +33,7 @@ class _Pool(NamedTuple):
 
     kind: str
     stride: int = 1
-    padding: str = "SAME"
+    padding: Literal["SAME", "VALID"] = "SAME"
 
 
 class _Branches(tuple):

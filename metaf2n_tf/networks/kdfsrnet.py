@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import static_shape
+
 LEVELS = 4  # halvings
 UNIT = 2**LEVELS  # sides must be multiples of it
 _REDUCTION = 16  # of the channels, in the attention
@@ -64,7 +66,7 @@ def architecture_of(params: Mapping[str, np.ndarray | tf.Tensor]) -> Architectur
     blocks = 1
     while f"down_stage1.{blocks}.body.0.weight" in params:
         blocks += 1
-    _, _, channels, width = params["head.0.weight"].shape
+    _, _, channels, width = static_shape(params["head.0.weight"])
     return Architecture(channels, width, blocks)
 
 
@@ -90,7 +92,7 @@ def _down(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
     small, is put in TensorFlow's order, not the features.
     """
     weight = params[f"{name}.weight"]
-    side, _, cin, cout = weight.shape
+    side, _, cin, cout = static_shape(weight)
     weight = tf.reshape(weight, [side, side, cin // 4, 4, cout])
     weight = tf.reshape(tf.transpose(weight, [0, 1, 3, 2, 4]), [side, side, cin, cout])
     return tf.nn.bias_add(tf.nn.conv2d(tf.nn.space_to_depth(x, 2), weight, 1, "SAME"), params[f"{name}.bias"])
@@ -99,7 +101,7 @@ def _down(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
 def _up(params: Params, name: str, x: tf.Tensor) -> tf.Tensor:
     """Twice the size: a convolution, then channels to pixels; the kernel is reordered as in `_down`."""
     weight, bias = params[f"{name}.weight"], params[f"{name}.bias"]
-    side, _, cin, cout = weight.shape
+    side, _, cin, cout = static_shape(weight)
     weight = tf.reshape(weight, [side, side, cin, cout // 4, 4])
     weight = tf.reshape(tf.transpose(weight, [0, 1, 2, 4, 3]), [side, side, cin, cout])
     bias = tf.reshape(tf.transpose(tf.reshape(bias, [cout // 4, 4])), [cout])

@@ -4,6 +4,7 @@ as a Perceptual Metric", CVPR 2018).
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.networks import alexnet
@@ -12,7 +13,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 _MIN_SQUARE = 1e-20
 
-Params = Mapping[str, tf.Tensor]
+Params = Mapping[str, tf.Tensor | np.ndarray]
 Pool = Callable[[tf.Tensor], tf.Tensor]
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import static_shape, zeros_around
+
 MEAN_BGR = (104.0, 117.0, 123.0)
 STRIDES = (8, 16, 32)
 ANCHOR_SIZES = ((16, 32), (64, 128), (256, 512))
@@ -77,8 +79,7 @@ def _conv_bn(params: Params, conv: str, x: tf.Tensor, stride: int = 1) -> tf.Ten
     kernel = params[f"{conv}.weight"]
     scale = params[f"{norm}.weight"] * tf.math.rsqrt(params[f"{norm}.running_var"] + _BATCH_NORM_EPSILON)
     bias = params[f"{norm}.bias"] - params[f"{norm}.running_mean"] * scale
-    pad = kernel.shape[0] // 2
-    padding = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+    padding = zeros_around(static_shape(kernel)[0] // 2)
     return tf.nn.bias_add(tf.nn.conv2d(x, kernel * scale, stride, padding), bias)
 
 
@@ -94,7 +95,7 @@ def _bottleneck(params: Params, name: str, x: tf.Tensor, stride: int) -> tf.Tens
 def backbone(params: Params, images: tf.Tensor) -> list[tf.Tensor]:
     """ResNet-50's features at strides 8, 16 and 32."""
     x = tf.nn.relu(_conv_bn(params, "body.conv1", images, stride=2))
-    x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])  # zeros lose against whatever a ReLU gives
+    x = tf.pad(x, zeros_around(1))  # zeros lose against whatever a ReLU gives
     x = tf.nn.max_pool2d(x, 3, 2, "VALID")
     features = []
     for layer, blocks in enumerate(_BLOCKS, start=1):
@@ -151,7 +152,7 @@ def forward(params: Params, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
             outputs.append(tf.reshape(y, [tf.shape(x)[0], -1, _HEADS[name]]))
         return tf.concat(outputs, axis=1)
 
-    return head("BboxHead"), tf.nn.softmax(head("ClassHead"))[..., 1], head("LandmarkHead")
+    return head("BboxHead"), tf.nn.softmax(head("ClassHead"))[:, :, 1], head("LandmarkHead")
 
 
 def priors(height: int, width: int) -> np.ndarray:
@@ -159,7 +160,7 @@ def priors(height: int, width: int) -> np.ndarray:
     boxes = []
     for stride, sizes in zip(STRIDES, ANCHOR_SIZES, strict=True):
         rows, cols = math.ceil(height / stride), math.ceil(width / stride)
-        y, x, size = np.meshgrid(np.arange(rows) + 0.5, np.arange(cols) + 0.5, np.float64(sizes), indexing="ij")
+        y, x, size = np.meshgrid(np.arange(rows) + 0.5, np.arange(cols) + 0.5, np.array(sizes, float), indexing="ij")
         fractions = [x * stride / width, y * stride / height, size / width, size / height]
         boxes.append(np.stack(fractions, axis=-1).reshape(-1, 4))
     return np.concatenate(boxes).astype(np.float32)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import zeros_around
+
 SCOPE = "VGG16_0"
 WIDTHS = (64, 128, 256, 512, 512)  # of the stages
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # in each stage
@@ -36,7 +38,7 @@ def l2_pool(x: tf.Tensor) -> tf.Tensor:
 
     The blur is what `numpy.hanning(5)` has between its zeros, 1/4, 1/2, 1/4 along each side, with zeros around.
     """
-    x = tf.pad(x * x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    x = tf.pad(x * x, zeros_around(1))
     x = (x[:, :, :-2:2] + 2 * x[:, :, 1:-1:2] + x[:, :, 2::2]) / 4
     x = (x[:, :-2:2] + 2 * x[:, 1:-1:2] + x[:, 2::2]) / 4
     return tf.sqrt(x + _EPSILON)
