@@ -63,10 +63,6 @@ class Records:
         """One record, or None."""
         return self._records.get((photo, configuration, steps))
 
-    def __getitem__(self, key: tuple[str, Configuration, Steps]) -> dict:
-        """One record that is there."""
-        return self._records[key]
-
     def put(self, photo: str, configuration: Configuration, steps: Steps, values: dict) -> None:
         """Add or replace one.
 
