@@ -16,6 +16,7 @@ from metaf2n_tf.data.operations.jpeg import jpeg
 from metaf2n_tf.data.operations.noise import gaussian_noise, poisson_noise
 from metaf2n_tf.data.operations.resize import MODES, resize_by, resize_to
 from metaf2n_tf.networks.sr import SCALE
+from metaf2n_tf.networks.typed import static_shape
 
 SMALLEST = 80  # pixels: at the least scale of the first stage, less is too small for the border of a 21x21 filter
 
@@ -174,7 +175,7 @@ def draw_parameters(seed: tf.Tensor, stages: tuple[Stage, Stage] = STAGES) -> Pa
 
 def _add_noise(planes: tf.Tensor, stage: Stage, gaussian: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     strength_seed, gray_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
-    count = [tf.shape(planes)[0]]
+    count = tf.shape(planes)[:1]
     strength = tf.random.stateless_uniform(count, strength_seed)
     gray = tf.random.stateless_uniform(count, gray_seed) < stage.gray_prob
 
@@ -204,7 +205,7 @@ def degrade(
     Returns:
       uint8 (N, 3, H / 4, W / 4).
     """
-    (first, second), sides = parameters[:2], [side // SCALE for side in planes.shape[2:]]
+    (first, second), sides = parameters[:2], [side // SCALE for side in static_shape(planes)[2:]]
     seeds = tf.unstack(tf.random.split(seed, 2))
 
     out = filter2d(planes, first.kernel)

@@ -10,8 +10,10 @@ import logging
 import os
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,7 +37,7 @@ _IN_PLANES = 2
 _PREMULTIPLIED = (1,)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _PNG_GRAY_ALPHA = 4
-_RGB_TO_GRAY = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
+_RGB_TO_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
 _INCH = 0.0254  # metres
 _FORMATS_OF_FRAMES = {"GIF", "PNG", "TIFF", "WEBP"}  # what else a JPEG of several pictures has is a preview
 # Pixel bytes that a byte of a file holds at most: runs of 258 in 2 bits (deflate), strings of 4095 in 12 (LZW), an 8x8
@@ -74,11 +76,16 @@ class Photo:
         return self.rgb.shape[:2]
 
 
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """A TIFF's; those of another picture are none."""
+    return getattr(image, "tag_v2", {})
+
+
 def _bits(image: Image.Image, head: bytes) -> int:
     if image.format == "PNG":
         return head[24]
     if image.format == "TIFF":
-        return max(np.atleast_1d(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, 1)))
+        return max(np.atleast_1d(_tags(image).get(_TIFF_BITS_PER_SAMPLE, 1)))
     return 8
 
 
@@ -95,13 +102,13 @@ def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> Non
     """
     size.check_size(image.height, image.width)
     size.check_result_size(scale * image.height, scale * image.width)
-    held, bits = _HELD.get(image.format), 8
+    held, bits = _HELD.get(image.format or ""), 8
     if image.format == "PNG":
         bits = head[24] * _PNG_CHANNELS[head[25]]
     if image.format == "WEBP" and head[12:16] == b"VP8 ":
         held = _VP8
     if image.format == "TIFF":
-        compression, bits = image.tag_v2.get(_TIFF_COMPRESSION, 1), _bits(image, head)
+        compression, bits = _tags(image).get(_TIFF_COMPRESSION, 1), _bits(image, head)
         held = image.width if compression in _TIFF_FAX else _HELD_BY_TIFF.get(compression)
     pixels, file_bytes = image.width * image.height, path.stat().st_size
     if held and pixels * bits > 8 * held * file_bytes:
@@ -113,7 +120,7 @@ def _say_frames(path: Path) -> None:
         if image.format not in _FORMATS_OF_FRAMES:
             return
         try:
-            count = image.n_frames
+            count = image.n_frames  # pyright: ignore[reportAttributeAccessIssue]: not in the base class's stub
         except Exception:  # as of any damaged file, but the first picture has been decoded
             _say_once(f"{path}: its first picture is used; what is behind it is damaged")
             return
@@ -129,7 +136,7 @@ def _straight(pixels: np.ndarray) -> np.ndarray:
 
 
 def _decode_16bit(path: Path, image: Image.Image, head: bytes) -> np.ndarray:
-    tags = image.tag_v2 if image.format == "TIFF" else {}
+    tags = _tags(image)
     if tags.get(_TIFF_PLANES) == _IN_PLANES and len(image.getbands()) > 1:  # which no decoder here gets right
         raise UserError("16 bits a channel, each channel on its own. Remedy: save it with the channels interleaved")
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -219,7 +226,7 @@ def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chu
             return png.carried(stream, turned)
     comment = image.info.get("comment", b"")
     chunks = png.comment(comment if isinstance(comment, bytes) else comment.encode("latin-1", "replace"))
-    if "dpi" not in image.info or (image.format == "TIFF" and _TIFF_X_RESOLUTION not in image.tag_v2):
+    if "dpi" not in image.info or (image.format == "TIFF" and _TIFF_X_RESOLUTION not in _tags(image)):
         return chunks, None
     across, down = (float(side) / _INCH for side in image.info["dpi"])
     return chunks, (across, down, png.METRE)
@@ -268,7 +275,7 @@ def read_photo(path: Path, scale: int = 0) -> Photo:
     """
     decoded = _decode(path, scale)
     depth = 8 * decoded.levels.itemsize
-    colours = np.float32(decoded.levels) / np.float32(2**depth - 1)
+    colours = decoded.levels.astype(np.float32) / np.float32(2**depth - 1)
     channels = colours.shape[2]
     alpha = np.ascontiguousarray(colours[..., -1]) if channels in (2, 4) else None
     gray = channels <= 2
@@ -291,12 +298,12 @@ def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
 
 def _to_gray(levels: np.ndarray) -> np.ndarray:
     depth = 8 * levels.itemsize
-    return to_levels(np.float32(levels) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+    return to_levels(levels.astype(np.float32) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
 
 
 def _to_rgb8(levels: np.ndarray) -> np.ndarray:
     if levels.dtype != np.uint8:
-        levels = to_levels(np.float32(levels) / np.float32(65535))
+        levels = to_levels(levels.astype(np.float32) / np.float32(65535))
     return np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] <= 2 else np.ascontiguousarray(levels[..., :3])
 
 

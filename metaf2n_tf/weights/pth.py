@@ -11,6 +11,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -43,7 +44,8 @@ class _Storage:
     __slots__ = ("data", "dtype", "size")
 
     def __init__(self, dtype: np.dtype, size: int):
-        self.dtype, self.size, self.data = dtype, size, None
+        self.dtype, self.size = dtype, size
+        self.data: np.ndarray | None = None
 
     def fill(self, content: bytes, start: int = 0) -> None:
         """Take the numbers, from a place in a file's bytes on."""
@@ -70,6 +72,8 @@ class _Tensor:
         """A copy of its own. Raises a ValueError where it reaches beyond its storage."""
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         data = self.storage.data
+        if data is None:
+            raise ValueError("a tensor of a storage that is not there")
         if 0 in self.shape:
             return np.zeros(self.shape, data.dtype)
         if last >= data.size:
@@ -106,7 +110,7 @@ class _Storages(dict):
         super().__init__()
         self._found = found
 
-    def of(self, pid: object) -> _Storage:
+    def of(self, pid: Any) -> _Storage:
         """The storage of a persistent id."""
         kind, dtype, key, _location, size, *view = pid
         if not (kind == "storage" and isinstance(dtype, np.dtype) and isinstance(key, str)) or any(view):
@@ -151,7 +155,7 @@ def _read_legacy(path: Path) -> object:
     storages, file = _Storages(), files.read_whole(path, LARGEST)
     stream = io.BytesIO(file)
 
-    def unpickle() -> object:
+    def unpickle() -> Any:
         return safe_pickle.load(stream, _ADMITTED, storages.of)
 
     if unpickle() != _LEGACY_MAGIC or unpickle() != _LEGACY_PROTOCOL:
@@ -183,7 +187,7 @@ def _to_numpy(content: object, file_size: int) -> object:
             raise ValueError("a container that is in itself")
         return made[id(value)]
 
-    def make(value: object) -> object:
+    def make(value: _Tensor | dict | list | tuple) -> object:
         nonlocal asked
         if isinstance(value, dict):
             return {key: convert(item) for key, item in value.items()}

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 from metaf2n_tf.errors import UserError, one_line
 
@@ -108,7 +109,7 @@ class _Machine:
             raise ValueError("it appends to what is no list")
         target.extend(items)
 
-    def step(self, operation: str, argument: object) -> None:
+    def step(self, operation: str, argument: Any) -> None:
         """One operation, by the name that pickletools has for it."""
         stack = self._stack
         if operation in _SCALARS:
@@ -177,10 +178,10 @@ class _Machine:
 
 
 def load(
-    stream: io.BufferedIOBase,
+    stream: io.BytesIO,
     admitted: Mapping[tuple[str, str], object],
     persistent: Callable[[object], object] = _no_persistent,
-) -> object:
+) -> Any:
     """Read one pickle, and nothing of the stream behind it.
 
     Args:

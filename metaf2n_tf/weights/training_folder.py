@@ -54,8 +54,7 @@ def newest(place: Path) -> tuple[int, Path] | None:
     Raises:
       UserError: that file names a checkpoint which is not there.
     """
-    if (place / "checkpoint").is_file():
-        prefix = tf1_checkpoint.resolve_prefix(place)
+    if (place / "checkpoint").is_file() and (prefix := tf1_checkpoint.resolve_prefix(place)):
         numbers = re.findall(r"\d+", prefix.name)
         if not numbers or int(numbers[-1]) > _LAST:
             raise UserError(f"{prefix}: its name does not end with the step, like model-1000")

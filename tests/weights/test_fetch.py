@@ -293,6 +293,7 @@ def test_catalogue_is_complete():
         assert known.path.is_file() or not isinstance(known.source, Shipped)
         if isinstance(known.source, Package):
             assert "==" in known.source.requirement, name
+            assert known.sha256, name  # without which nothing is asked of pip
         elif isinstance(known.source, Url):
             assert known.source.address.startswith("https://"), name
         assert known.sha256 is None or len(known.sha256) == 64, name

@@ -73,13 +73,22 @@ def test_truncated_files(files, tmp_path, layout, keep):
     assert "\n" not in str(caught.value)
 
 
+NINE_OF_FOUR = (  # numbers of a storage
+    b"ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI4\ntQI0\n(I9\nt(I1\ntI00\n"
+    b"tR."
+)
+
+
+def test_a_tensor_of_a_storage_that_is_not_there_is_refused(tmp_path):
+    head, keys = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}], []
+    (tmp_path / "a.pth").write_bytes(b"".join(map(pickle.dumps, head)) + NINE_OF_FOUR + pickle.dumps(keys))
+    with pytest.raises(UserError, match="a tensor of a storage that is not there"):
+        pth.read_pth(tmp_path / "a.pth")
+
+
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
-    program = (
-        b"ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI4\ntQI0\n(I9\nt(I1\ntI00\n"
-        b"tR."
-    )
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
-        archive.writestr("a/data.pkl", program)
+        archive.writestr("a/data.pkl", NINE_OF_FOUR)
         archive.writestr("a/data/0", np.zeros(4, np.float32).tobytes())
     with pytest.raises(UserError, match="beyond its storage"):
         pth.read_pth(tmp_path / "a.pth")

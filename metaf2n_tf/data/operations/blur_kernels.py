@@ -11,11 +11,16 @@ import tensorflow as tf
 GRID = 21
 
 
+def _on_grid(values: tf.Tensor | float, dtype: tf.DType = tf.float64) -> tf.Tensor:
+    """Values (...), one a kernel, as (..., 1, 1)."""
+    return tf.expand_dims(tf.expand_dims(tf.cast(values, dtype), -1), -1)
+
+
 def _grid(size: tf.Tensor | int, grid: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Coordinates (x = column, y = row downward) about the centre, and where the kernel's own size reaches."""
     axis = tf.range(grid, dtype=tf.float64) - grid // 2
     x, y = tf.meshgrid(axis, axis)
-    half = tf.cast(size, tf.float64)[..., None, None] / 2
+    half = _on_grid(size) / 2
     return x, y, tf.maximum(tf.abs(x), tf.abs(y)) < half
 
 
@@ -49,14 +54,12 @@ def bivariate(
     Returns:
       float32 (..., grid, grid), sum 1.
     """
-    sigma_x, sigma_y, theta, beta = (
-        tf.cast(value, tf.float64)[..., None, None] for value in (sigma_x, sigma_y, theta, beta)
-    )
+    sigma_x, sigma_y, theta, beta = map(_on_grid, (sigma_x, sigma_y, theta, beta))
     x, y, inside = _grid(size, grid)
     along = (tf.cos(theta) * x + tf.sin(theta) * y) / sigma_x
     across = (tf.cos(theta) * y - tf.sin(theta) * x) / sigma_y
     power = tf.pow(tf.square(along) + tf.square(across), beta)
-    family = tf.where(tf.convert_to_tensor(plateau)[..., None, None], 1 / (1 + power), tf.exp(-0.5 * power))
+    family = tf.where(_on_grid(plateau, tf.bool), 1 / (1 + power), tf.exp(-0.5 * power))
     return _normalise(family, inside)
 
 
@@ -71,7 +74,7 @@ def circular_lowpass(size: tf.Tensor | int, cutoff: tf.Tensor | float, grid: int
     Returns:
       float32 (..., grid, grid), sum 1, partly negative.
     """
-    cutoff = tf.cast(cutoff, tf.float64)[..., None, None]
+    cutoff = _on_grid(cutoff)
     x, y, inside = _grid(size, grid)
     radius = tf.sqrt(tf.square(x) + tf.square(y))
     apart = tf.where(radius > 0, radius, tf.ones_like(radius))

@@ -3,12 +3,14 @@
 It differs from libjpeg's: quantisation tables are neither rounded nor bounded below, and they are used transposed.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from metaf2n_tf.errors import UserError
 
-_LUMA = np.float32(
+_LUMA = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -18,13 +20,14 @@ _LUMA = np.float32(
         [24, 35, 55, 64, 81, 104, 113, 92],
         [49, 64, 78, 87, 103, 121, 120, 101],
         [72, 92, 95, 98, 112, 100, 103, 99],
-    ]
+    ],
+    np.float32,
 )
 _CHROMA = np.full((8, 8), 99, np.float32)
 _CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
-_TO_YCBCR = np.float32([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-_TO_RGB = np.float32([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
+_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 _MCU = 16  # luma pixels a side of the smallest unit at 2x2 chroma subsampling
 
 
@@ -32,7 +35,7 @@ def _dct() -> np.ndarray:
     """Orthonormal 2D DCT of flattened 8x8 blocks, (64 pixels, 64 coefficients)."""
     x, u = np.mgrid[:8, :8]
     basis = np.cos((2 * x + 1) * u * np.pi / 16) * np.where(u == 0, np.sqrt(1 / 8), 1 / 2)
-    return np.float32(np.kron(basis, basis))
+    return np.kron(basis, basis).astype(np.float32)
 
 
 _DCT = _dct()
@@ -62,6 +65,11 @@ def _halve(planes: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reshape(planes, [count, channels, height // 2, 2, width // 2, 2]), axis=[3, 5])
 
 
+def _missing(side: Any) -> Any:
+    """What a side lacks to whole units; of an int an int, which keeps shapes static, of a tensor a tensor."""
+    return -side % _MCU
+
+
 def jpeg(planes: tf.Tensor, quality: tf.Tensor | float) -> tf.Tensor:
     """Compress and decompress: YCbCr, 2x2 chroma subsampling, 8x8 DCT, rounding.
 
@@ -81,7 +89,7 @@ def jpeg(planes: tf.Tensor, quality: tf.Tensor | float) -> tf.Tensor:
     quality = tf.cast(quality, tf.float32)
     factor = tf.reshape(tf.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0), [-1, 1, 1])
     height, width = planes.shape[2] or tf.shape(planes)[2], planes.shape[3] or tf.shape(planes)[3]
-    levels = tf.pad(planes * 255.0, [[0, 0], [0, 0], [0, -height % _MCU], [0, -width % _MCU]])
+    levels = tf.pad(planes * 255.0, [[0, 0], [0, 0], [0, _missing(height)], [0, _missing(width)]])
     ycbcr = _mix(_TO_YCBCR, levels)
     luma = _quantise(ycbcr[:, :1], _LUMA, factor)
     chroma = _quantise(_halve(ycbcr[:, 1:]) + 128.0, _CHROMA, factor) - 128.0

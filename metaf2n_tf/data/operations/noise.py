@@ -58,7 +58,7 @@ def poisson_noise(planes: tf.Tensor, seed: tf.Tensor, scale: tf.Tensor, gray: tf
     levels = _to_levels(tf.where(gray, luma, planes))
     powers = 2 ** tf.range(8)
     exponent = tf.reduce_sum(tf.cast(_count_levels(levels)[:, None] > powers, tf.float32), axis=1)
-    values = _a_picture(2.0**exponent)
+    values = _a_picture(tf.pow(2.0, exponent))
     image = levels / 255.0
     drawn = tf.random.stateless_poisson(tf.shape(image), seed, image * values, tf.float32)
     return _gray_where(gray, drawn / values - image) * _a_picture(scale)

@@ -4,27 +4,30 @@ Every mode is a linear map of rows and one of columns, so each is written as the
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 MODES = ("area", "bilinear", "bicubic")
 _BICUBIC_A = -0.75
 
+_Side = int | tf.Tensor
 
-def _area(length: tf.Tensor, out: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+
+def _area(length: _Side, out: _Side, _: tf.Tensor) -> tf.Tensor:
     """Adaptive average pooling: output i is the plain mean of inputs floor(i n / m) to ceil((i + 1) n / m)."""
     i, source = tf.range(out)[:, None], tf.range(length)[None]
     covered = tf.cast((source >= i * length // out) & (source < -(-(i + 1) * length // out)), tf.float32)
     return covered / tf.reduce_sum(covered, axis=1, keepdims=True)
 
 
-def _bilinear(length: tf.Tensor, out: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+def _bilinear(length: _Side, out: _Side, ratio: tf.Tensor) -> tf.Tensor:
     last = tf.cast(length - 1, tf.float32)
     centre = tf.clip_by_value((tf.range(tf.cast(out, tf.float32)) + 0.5) * ratio - 0.5, 0.0, last)
     return tf.nn.relu(1 - tf.abs(centre[:, None] - tf.range(tf.cast(length, tf.float32))[None]))
 
 
-def _bicubic(length: tf.Tensor, out: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+def _bicubic(length: _Side, out: _Side, ratio: tf.Tensor) -> tf.Tensor:
     """Keys' cubic convolution; taps beyond the border read the border pixel."""
     a = _BICUBIC_A
     centre = (tf.range(tf.cast(out, tf.float32)) + 0.5) * ratio - 0.5
@@ -32,24 +35,26 @@ def _bicubic(length: tf.Tensor, out: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
     t = centre - first
     near = [((a + 2) * d - (a + 3)) * d * d + 1 for d in (t, 1 - t)]
     far = [((a * d - 5 * a) * d + 8 * a) * d - 4 * a for d in (t + 1, 2 - t)]
-    matrix = 0.0
+    matrix = tf.constant(0.0)
     for offset, weight in zip((-1, 0, 1, 2), (far[0], *near, far[1]), strict=True):
         source = tf.clip_by_value(tf.cast(first, tf.int32) + offset, 0, length - 1)
         matrix += tf.where(source[:, None] == tf.range(length)[None], weight[:, None], 0.0)
     return matrix
 
 
-_MATRICES = dict(zip(MODES, (_area, _bilinear, _bicubic), strict=True))
+_MATRICES: dict[str, Callable[[_Side, _Side, tf.Tensor], tf.Tensor]] = dict(
+    zip(MODES, (_area, _bilinear, _bicubic), strict=True)
+)
 
 
-def _matrix(mode: str | tf.Tensor, length: tf.Tensor, out: tf.Tensor, ratio: tf.Tensor) -> tf.Tensor:
+def _matrix(mode: str | tf.Tensor, length: _Side, out: _Side, ratio: tf.Tensor) -> tf.Tensor:
     """float32 (out, length)."""
     if isinstance(mode, str):
         return _MATRICES[mode](length, out, ratio)
     return tf.switch_case(mode, [lambda m=matrix: m(length, out, ratio) for matrix in _MATRICES.values()])
 
 
-def _side(planes: tf.Tensor, axis: int) -> tf.Tensor | int:
+def _side(planes: tf.Tensor, axis: int) -> _Side:
     return planes.shape[axis] or tf.shape(planes)[axis]
 
 
@@ -57,7 +62,7 @@ def _apply(planes: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     return tf.matmul(rows @ planes, columns, transpose_b=True)
 
 
-def resize_to(planes: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor], mode: str | tf.Tensor) -> tf.Tensor:
+def resize_to(planes: tf.Tensor, size: Sequence[_Side], mode: str | tf.Tensor) -> tf.Tensor:
     """`F.interpolate(size=...)`: samples are n / m pixels apart.
 
     Args:

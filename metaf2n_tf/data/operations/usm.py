@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.networks.typed import static_shape
+
 RADIUS, WEIGHT, THRESHOLD = 50, 0.5, 10.0
 _BLOCK = 100  # rows
 
@@ -23,17 +25,17 @@ def _blur_matrix(length: int, radius: int) -> np.ndarray:
     source = np.minimum(source, 2 * (length - 1) - source)
     matrix = np.zeros((length, length))
     np.add.at(matrix, (np.arange(length)[:, None], source), weights / weights.sum())
-    return np.float32(matrix)
+    return matrix.astype(np.float32)
 
 
 def _blur_rows(planes: tf.Tensor, radius: int) -> tf.Tensor:
     """Blur the last axis but one. Blocks of the matrix, because most of it is zero."""
-    length = planes.shape[-2]
+    length = static_shape(planes)[-2]
     matrix, reach = _blur_matrix(length, radius), radius // 2
     blocks = []
     for first in range(0, length, _BLOCK):
         used = slice(max(first - reach, 0), min(first + _BLOCK + reach, length))
-        blocks.append(matrix[first : first + _BLOCK, used] @ planes[..., used, :])
+        blocks.append(matrix[first : first + _BLOCK, used] @ planes[:, :, used])
     return tf.concat(blocks, axis=-2)
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.io import WriteToText, WriteToTFRecord
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import TaggedOutput
 
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import encode, manifest, shards
@@ -32,7 +34,7 @@ def _encode_crops(picture: str, cropping: Cropping, spelled: Spelled):
             yield encode.encode_example(crop)
     except UserError as error:
         kind = "too_small" if isinstance(error, TooSmall) else "unusable"
-        yield beam.pvalue.TaggedOutput(_PROBLEMS, json.dumps([kind, picture, spelled(error)]))
+        yield TaggedOutput(_PROBLEMS, json.dumps([kind, picture, spelled(error)]))
 
 
 def _run(
@@ -92,11 +94,9 @@ def write_set(
     """
     stem, suffix = shards.split_name(os.path.abspath(tfrecord))
     template = "" if wanted.num_shards == 1 else "-SSSSS-of-NNNNN"
-    sink = beam.io.WriteToTFRecord(
-        stem, file_name_suffix=suffix, num_shards=wanted.num_shards, shard_name_template=template
-    )
+    sink = WriteToTFRecord(stem, file_name_suffix=suffix, num_shards=wanted.num_shards, shard_name_template=template)
     with tempfile.TemporaryDirectory(prefix=".problems-", dir=os.path.abspath(tfrecord.parent)) as scratch:
-        problems = beam.io.WriteToText(os.path.join(scratch, "part"))
+        problems = WriteToText(os.path.join(scratch, "part"))
         try:
             places = [os.path.abspath(picture) for picture in pictures]
             _run(runner, runner_options, wanted.cropping, spelled, places, sink, problems)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -39,7 +40,14 @@ class TooSmall(UserError):
     """A picture with a side shorter than the crops."""
 
 
-def gradient_energy(picture: np.ndarray) -> np.ndarray:
+class _Sliceable(Protocol):
+    def __getitem__(self, place: Any, /) -> Any: ...
+
+
+_Picture = TypeVar("_Picture", bound=_Sliceable)  # an array or a tensor
+
+
+def gradient_energy(picture: _Picture) -> _Picture:
     """Squared differences to the pixel below and the one to the right; (..., H, W, C) to (..., H - 1, W - 1, C)."""
     here = picture[..., :-1, :-1, :]
     return (here - picture[..., 1:, :-1, :]) ** 2 + (here - picture[..., :-1, 1:, :]) ** 2
@@ -47,7 +55,7 @@ def gradient_energy(picture: np.ndarray) -> np.ndarray:
 
 def log_gradient(crop: np.ndarray) -> float:
     """ln(mean squared gradient) of a uint8 (H, W, C) picture taken as [0, 1]; the method calls -6 and more texture."""
-    return float(np.log(gradient_energy(np.float64(crop) / 255).mean() + 1e-10))
+    return float(np.log(gradient_energy(crop.astype(np.float64) / 255).mean() + 1e-10))
 
 
 def crop_positions(height: int, width: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -66,7 +74,7 @@ def scaled_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _resize(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.LANCZOS))
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def parsing_map(picture: str | Path, parsing_dir: str) -> Path:
@@ -76,18 +84,19 @@ def parsing_map(picture: str | Path, parsing_dir: str) -> Path:
     return place if place.is_file() else place.with_name(name)
 
 
-def _read_parsing_map(picture: Path, cropping: Cropping) -> np.ndarray:
-    path = parsing_map(picture, cropping.parsing_dir)
+def _read_parsing_map(picture: Path, parsing_dir: str, size: int) -> np.ndarray:
+    path = parsing_map(picture, parsing_dir)
     if not path.is_file():
         raise UserError(f"{picture}: no parsing map {path.with_suffix('.png')}")
     rgb = read_rgb8(path)
     if rgb.shape[0] != rgb.shape[1]:
         raise UserError(f"{path}: {rgb.shape[1]}x{rgb.shape[0]} pixels, where a parsing map is to be square")
-    return np.asarray(Image.fromarray(rgb).resize((cropping.size,) * 2, Image.NEAREST))  # its colours are labels
+    return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.NEAREST))  # its colours are labels
 
 
 def _cut_grid(rgb: np.ndarray, cropping: Cropping) -> Iterator[np.ndarray]:
-    for y, x in crop_positions(*rgb.shape[:2], cropping.size, cropping.stride):
+    height, width = rgb.shape[:2]
+    for y, x in crop_positions(height, width, cropping.size, cropping.stride):
         crop = rgb[y : y + cropping.size, x : x + cropping.size]
         if cropping.min_gradient is None or log_gradient(crop) >= cropping.min_gradient:
             yield crop
@@ -111,7 +120,8 @@ def cut_crops(path: Path, cropping: Cropping) -> Iterator[np.ndarray]:
         if height != width:
             raise UserError(f"{path}: {width}x{height} pixels, where a face is to be square")
         crop = rgb if height == cropping.size else _resize(rgb, cropping.size, cropping.size)
-        yield np.dstack([crop, _read_parsing_map(path, cropping)]) if cropping.parsing_dir else crop
+        folder, size = cropping.parsing_dir, cropping.size
+        yield np.dstack([crop, _read_parsing_map(path, folder, size)]) if folder else crop
         return
     yield from _cut_grid(rgb, cropping)
     for size in scaled_sizes(height, width) if cropping.multiscale else ():

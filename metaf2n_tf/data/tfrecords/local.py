@@ -3,7 +3,7 @@
 import collections
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ def _encode_picture(path: str, cropping: Cropping, spelled: Spelled) -> _Result:
     return _Result(encode_records(crops) if crops else nothing)
 
 
-def map_in_order(function: Callable, items: Iterable, workers: int) -> Iterator:
+def map_in_order(function: Callable, items: Iterable, workers: int) -> Generator:
     """`function` of each item, in order; threads work ahead, but hold at most two results each."""
     if workers == 1:
         yield from map(function, items)
@@ -76,8 +76,8 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
     with files.replacing(path) as part, part.open("wb") as stream:
         for picture in pictures:
             result = next(results)
-            stream.write(result.records)
-            sha256.update(result.records)
+            stream.write(result.records.data)
+            sha256.update(result.records.data)
             shard.records += len(result.records)
             shard.bytes += result.records.nbytes
             if shard.bytes - cached >= _CACHED_BYTES:
