@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
+_SCRIPTS = {"weights": "scripts/download_weights.py", "tfrecord": "scripts/generate_tfrecord.py"}
 _VARIABLE = "METAF2N_WEIGHTS"
 _HERE = Path("weights")  # in the working directory, as in the published scripts
 
@@ -19,6 +20,12 @@ def _beside(name: str) -> Path:
 def shipped(name: str) -> Path:
     """A file of `pretrained_models/` that comes with this program."""
     return _beside(f"pretrained_models/{name}")
+
+
+def command(name: str) -> str:
+    """How a command of `metaf2n` is called here: in a checkout, as its script."""
+    script = _PACKAGE.parent / _SCRIPTS[name]
+    return f"python {_SCRIPTS[name]}" if script.is_file() else f"metaf2n {name}"
 
 
 def read_config() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metaf2n_tf import places
 from metaf2n_tf.data.degradation import SMALLEST, degrade, draw_parameters
 from metaf2n_tf.data.operations.usm import sharpen
 from metaf2n_tf.data.tfrecords.crops import gradient_energy
@@ -259,7 +260,7 @@ def _readable(tasks: tf.data.Dataset) -> Iterator[_Task]:
     except (tf.errors.OpError, *NOT_OF_THE_SET) as error:
         raise UserError(
             f"the training data cannot be read: {first_line(error)}. Remedy: look for the damage with "
-            "scripts/generate_tfrecord.py --verify"
+            f"{places.command('tfrecord')} --verify"
         ) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from metaf2n_tf import places
 from metaf2n_tf.data.tfrecords.records import NOT_OF_THE_SET, RecordSet, open_set
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.kdfsrnet import UNIT
@@ -46,14 +47,14 @@ def open_faces(argument: str, path: str, parsing: bool, least: int = UNIT) -> Re
         raise UserError(
             Argument(argument, path),
             f": its faces have {opened.side} pixels a side, expected a multiple of {UNIT} of at least "
-            f"{least}. Remedy: scripts/generate_tfrecord.py --face_size 128",
+            f"{least}. Remedy: {places.command('tfrecord')} --face_size 128",
         )
     try:
         next(iter(opened.read(tf.data.Dataset.range(1), parsing=parsing)))
     except NOT_OF_THE_SET:
         raise UserError(
             Argument(argument, path),
-            ": its records hold no parsing maps. Remedy: scripts/generate_tfrecord.py --parsing_dir",
+            f": its records hold no parsing maps. Remedy: {places.command('tfrecord')} --parsing_dir",
         ) from None
     except tf.errors.DataLossError:
         raise UserError(Argument(argument, path), ": its first record is damaged") from None

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaf2n_tf import places
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import kdfsrnet
 from metaf2n_tf.networks.kdfsrnet import Architecture
@@ -46,7 +47,7 @@ class Settings:
         if self.stage not in STAGES:
             raise UserError(Argument("stage", self.stage), f": expected {' or '.join(STAGES)}")
         if not self.data:
-            remedy = "make one with scripts/generate_tfrecord.py"
+            remedy = f"make one with {places.command('tfrecord')}"
             raise UserError(Argument("data"), f": give a TFRecord set of faces. Remedy: {remedy}")
         if self.stage == TEACHER and self.teacher is not None:
             raise UserError(Argument("teacher"), ": is for ", Argument("stage", STUDENT))

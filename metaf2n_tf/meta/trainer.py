@@ -106,7 +106,7 @@ def untrained_state(settings: Settings) -> TrainingState:
     Raises:
       UserError: weights are missing or damaged.
     """
-    fetch = "python scripts/download_weights.py"
+    fetch = places.command("weights")
     instead = Argument("set", "SR_WEIGHTS=weights/realesrgan-x4plus.npz")
     _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and ", instead)
     weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
@@ -195,7 +195,7 @@ class Trainer:
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
         self._restore = _restorer(settings, self._faces.side)
         self._place = checkpoint.folder(settings.CHECKPOINT_DIR, run.trial)
-        _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, "python scripts/download_weights.py lpips-alex")
+        _need("LPIPS_WEIGHTS", settings.LPIPS_WEIGHTS, f"{places.command('weights')} lpips-alex")
         self._lpips = load_lpips(settings.LPIPS_WEIGHTS)
         self.step, state, self._saved = _start(settings, run)
         self._replicas = self._make_replicas()

@@ -14,7 +14,7 @@ from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.tiles import DEFAULT_TILE, SuperResolver, areas, times_scale
 from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
 from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, hold_out, sample_patches
-from metaf2n_tf.weights.load import Weights, load_weights
+from metaf2n_tf.weights.load import Weights, choose_weights, load_weights
 
 _MASK_TILE = 96  # LQ pixels
 
@@ -29,7 +29,7 @@ class MetaF2N:
 
     def __init__(
         self,
-        model_dir: str | Path,
+        model_dir: str | Path | None = None,
         *,
         tile: int = DEFAULT_TILE,
         tile_pad: int | None = None,
@@ -40,7 +40,8 @@ class MetaF2N:
         """Load the weights.
 
         Args:
-          model_dir: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn's .bin, or .npz.
+          model_dir: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn's .bin, .npz, or a name of the
+            catalogue; None for the published checkpoint where it is, else the shipped weights.
           tile, tile_pad: LQ pixels that are super-resolved at once (0: the whole photo), and their context (None: what
             the network sees).
           blend: other weights of the same network and their share, FILE:SHARE.
@@ -51,7 +52,7 @@ class MetaF2N:
           UserError: no usable weights there, or impossible tiles.
         """
         self.resolver = SuperResolver(tile, tile_pad, precision)
-        self.weights: Weights = load_weights(Path(model_dir), blend)
+        self.weights: Weights = load_weights(choose_weights(model_dir)[0], blend)
         self.task_lr: inner_loop.Rates = self.weights.task_lr
         self._adapter = Adapter(self.weights, xla)
 

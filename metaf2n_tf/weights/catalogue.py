@@ -91,7 +91,7 @@ class Entry:
         """That its file is not there, and what to do about it; `name` is its own in the catalogue."""
         if isinstance(self.source, Shipped):
             return UserError(f"{self.path} is gone. Remedy: get it again with {self.places}")
-        script = "" if isinstance(self.source, ByHand) else f"python scripts/download_weights.py {name}, or "
+        script = "" if isinstance(self.source, ByHand) else f"{places.command('weights')} {name}, or "
         return UserError(f"there is no {self.path}. Remedy: {script}get it from {self.places} ({self.megabytes} MB)")
 
 

@@ -59,7 +59,7 @@ def check_downloaded(path: str | Path, name: str) -> Path:
     """
     path = places.find(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file. Remedy: python scripts/download_weights.py {name}")
+        raise UserError(f"{path}: no such file. Remedy: {places.command('weights')} {name}")
     return path
 
 

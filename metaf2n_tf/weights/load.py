@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import masknet, sr
@@ -220,7 +221,7 @@ def _load(path: Path) -> Weights:
     if reader is None or not path.exists():
         raise UserError(
             f"{path}: no weights there. Remedy: put the published checkpoint there (README, Weights), or run "
-            "'python scripts/download_weights.py realesrgan-x4plus' and pass ",
+            f"'{places.command('weights')} realesrgan-x4plus' and pass ",
             Argument("model_dir", "weights/realesrgan-x4plus.npz"),
         )
     return reader(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import outputs
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
@@ -87,7 +87,7 @@ class Experiment:
         for metric, reason in self.measurer.not_computed.items():
             cli.say(Message(f"not computed: {metric}: ", reason))
         if not self.measurer.names:
-            raise UserError("no metric can be computed. Remedy: --gt_dir, or python scripts/download_weights.py niqe")
+            raise UserError(f"no metric can be computed. Remedy: --gt_dir, or {places.command('weights')} niqe")
         model_dir, why = choose_weights(options.model_dir)
         self.model = MetaF2N(
             model_dir,

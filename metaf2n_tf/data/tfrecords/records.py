@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import places
 from metaf2n_tf.data.tfrecords.encode import FEATURE, FRAME_BYTES, PARSING
 from metaf2n_tf.data.tfrecords.shards import shard_paths, split_name
 from metaf2n_tf.errors import UserError
@@ -46,14 +47,14 @@ def find_shards(path: str) -> list[str]:
     inside = tf.io.gfile.listdir(folder or slash or ".") if tf.io.gfile.isdir(folder or slash or ".") else []
     found = sorted(folder + slash + entry for entry in inside if named.fullmatch(entry))
     if not found:
-        raise UserError(f"{path}: no such TFRecord set. Remedy: make it with scripts/generate_tfrecord.py")
+        raise UserError(f"{path}: no such TFRecord set. Remedy: make it with {places.command('tfrecord')}")
     counts = {int(match[1]) for match in (_SHARD.search(split_name(shard)[0]) for shard in found) if match}
     whole = set(shard_paths(path, max(counts, default=1)))
     missing = sorted(whole - set(found))
     if len(counts) != 1 or whole != set(found):
         is_missing = len(counts) == 1 and missing
         what = f"{missing[0]} is missing" if is_missing else "shards of more than one set lie there"
-        raise UserError(f"{path}: {what}. Remedy: make the set again with scripts/generate_tfrecord.py --overwrite")
+        raise UserError(f"{path}: {what}. Remedy: make the set again with {places.command('tfrecord')} --overwrite")
     return found
 
 
