@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from absl import app, flags
 
+from metaf2n_tf.commands import common_flags
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
 from metaf2n_tf.wording import some_names
@@ -109,18 +110,6 @@ def optional_path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def define_max_megapixels() -> None:
-    """Define the flag of every command that reads pictures; `run` sets what it says."""
-    flags.DEFINE_integer(
-        "max_megapixels", size.MAX_MEGAPIXELS, "Largest picture that is read or written, in megapixels.", lower_bound=1
-    )
-
-
-def define_gpu() -> None:
-    """Define the flag of every command that computes."""
-    flags.DEFINE_string("gpu", None, "CUDA device id; -1 for the CPU. Default: the first GPU, else the CPU.")
-
-
 class _Output(io.FileIO):
     """Standard output or error; no work ends because it takes no more: its disk is full, or its reader has gone."""
 
@@ -189,8 +178,9 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     sys.modules["__main__"].__doc__ = command.__doc__  # which absl shows as the help
     sys.argv[0] = argv[0]
     command.define_flags()
-    for flag in flags.FLAGS.get_flags_for_module(command.__name__) + flags.FLAGS.get_flags_for_module(__name__):
-        flags.FLAGS.register_key_flag_for_module(argv[0], flag)
+    for module in (command, common_flags):
+        for flag in flags.FLAGS.get_flags_for_module(module.__name__):
+            flags.FLAGS.register_key_flag_for_module(argv[0], flag)
 
     def guarded(argv: list[str]) -> int:
         names = argv[1:]

@@ -8,7 +8,7 @@ python scripts/train_kdfsrnet.py --stage student --data train/whole_face.tfrecor
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import cli, common_flags
 
 TAKES = ""
 
@@ -38,7 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "resume", False, "Go on from the newest checkpoint in --output_dir, or start where there is none."
     )
-    cli.define_gpu()
+    common_flags.define_gpu()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

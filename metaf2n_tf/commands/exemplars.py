@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import common_flags
 
 TAKES = ""
 
@@ -22,8 +22,8 @@ def define_flags() -> None:
         short_name="s",
     )
     flags.DEFINE_string("out_path", "./TestExamples/TestResults", "Folder for the results.", short_name="d")
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

@@ -8,8 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
-from metaf2n_tf.faces import restorers
+from metaf2n_tf.commands import cli, common_flags
 
 TAKES = ""
 
@@ -36,26 +35,16 @@ def define_flags() -> None:
     flags.DEFINE_string("patch_size", "64", "Sides of the HQ face patches in pixels.")
     flags.DEFINE_string("patch_num_per_img", "16", "Numbers of patches cut from each face.")
     flags.DEFINE_string("seeds", "0", "Seeds of the patch positions.")
-    flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
-    flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
-    flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
-    flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-    flags.DEFINE_string(
-        "restorer",
-        None,
-        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
-        "generate_test_faces.py.",
-    )
+    common_flags.define_upscaling()
     flags.DEFINE_enum("niqe", "pyiqa", ["pyiqa", "basicsr"], "Whose NIQE: pyiqa's, as published, or BasicSR's.")
     flags.DEFINE_bool("save_pictures", False, "Also the results themselves, pictures/SETTING/steps_N/NAME.png.")
     flags.DEFINE_bool(
         "report", False, "Also report.html: sliders, faces, losses and metrics, in one file; saves pictures."
     )
-    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
-    flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
+    common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Measure anew what is measured already.")
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.faces import restorers
 
 TAKES = "photo, or folder of photos"
@@ -43,10 +43,9 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "published_crops", False, "Cut HQ faces as the published script does, 1.5 pixels off their LQ faces."
     )
-    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
-    flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_listing()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

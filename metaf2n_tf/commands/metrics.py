@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import cli, common_flags
 
 PUBLISHED_RESULTS, PUBLISHED_GT = "./datasets/FFHQ_Multi_iid/Res", "./datasets/FFHQ_Multi_iid/GT"
 
@@ -39,8 +39,8 @@ def define_flags() -> None:
         "fid_resize", "pytorch_fid", ["pytorch_fid", "tensorflow"], "FID's resizing: as published, or of the first FID."
     )
     flags.DEFINE_bool("recursive", False, "Also pictures in sub-folders.")
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

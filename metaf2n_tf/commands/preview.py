@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from absl import flags
 
 from metaf2n_tf import places, runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import restorers
 
@@ -33,8 +33,8 @@ def define_flags() -> None:
     flags.DEFINE_string("output", "./results/meta_batch.png", "The picture to write.")
     flags.DEFINE_integer("step", 0, "Which batch.", lower_bound=0)
     flags.DEFINE_integer("seed", 0, "Of all draws.", lower_bound=0, upper_bound=2**31 - 1)
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

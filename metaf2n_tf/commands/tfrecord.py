@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
+from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.errors import UserError
 
 TAKES = ""
@@ -41,7 +41,7 @@ def define_flags() -> None:
     flags.DEFINE_string("runner", None, "Run on Apache Beam with this runner, like DirectRunner.")
     flags.DEFINE_multi_string("runner_option", [], "Option for the runner, like --runner_option=--project=NAME.")
     flags.DEFINE_multi_string("verify", [], "Check this set and write a contact sheet beside it; may be repeated.")
-    cli.define_max_megapixels()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

@@ -9,8 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from metaf2n_tf import runtime
-from metaf2n_tf.commands import cli
-from metaf2n_tf.faces import restorers
+from metaf2n_tf.commands import cli, common_flags
 
 PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
 PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
@@ -60,25 +59,15 @@ def define_flags() -> None:
     )
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
-    flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
-    flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
-    flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
-    flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
-    flags.DEFINE_string(
-        "restorer",
-        None,
-        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
-        "generate_test_faces.py.",
-    )
-    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
-    flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
+    common_flags.define_upscaling()
+    common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
     flags.DEFINE_bool(
         "report", False, "Also report.html: sliders, faces, losses and metrics of all photos, in one file."
     )
     flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name, for the report.")
-    cli.define_gpu()
-    cli.define_max_megapixels()
+    common_flags.define_gpu()
+    common_flags.define_max_megapixels()
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:

@@ -13,6 +13,7 @@ from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import outputs
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
+from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import Message, UserError
@@ -26,10 +27,9 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
 from metaf2n_tf.upscale import photo_views
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.model import MetaF2N, Pair
+from metaf2n_tf.upscale.model import Pair
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
-from metaf2n_tf.weights.load import choose_weights
 from metaf2n_tf.wording import counted
 
 
@@ -88,15 +88,7 @@ class Experiment:
             cli.say(Message(f"not computed: {metric}: ", reason))
         if not self.measurer.names:
             raise UserError(f"no metric can be computed. Remedy: --gt_dir, or {places.command('weights')} niqe")
-        model_dir, why = choose_weights(options.model_dir)
-        self.model = MetaF2N(
-            model_dir,
-            tile=options.tile,
-            tile_pad=options.tile_pad,
-            blend=options.blend,
-            precision=options.precision,
-            xla=runtime.xla_pays(device),
-        )
+        self.model = load_model(options, device)
         self.sweep = Sweep(
             options.task_lr or [self.model.weights.task_lr_on_record],
             options.patch_size,
@@ -105,7 +97,6 @@ class Experiment:
             sorted({0, *options.fine_tune_num}, key=lambda steps: (is_auto(steps), steps)),
             options.strength,
         )
-        cli.say(f"weights: {self.model.weights}{why}")
         axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
         cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)

@@ -16,6 +16,7 @@ from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import deciding, results
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
+from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
 from metaf2n_tf.commands.runs.reporting import REPORT, Computed, Variant, part_path, show_photo, write_page
 from metaf2n_tf.data import files, images
@@ -27,11 +28,9 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.upscale import steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
-from metaf2n_tf.weights.load import choose_weights
 from metaf2n_tf.wording import counted
 
 
@@ -111,17 +110,8 @@ class Session:
 
     def __init__(self, options: Options, device: str, reported: Reported | None):
         self.options, self.reported = options, reported
-        model_dir, why = choose_weights(options.model_dir)
-        self.model = MetaF2N(
-            model_dir,
-            tile=options.tile,
-            tile_pad=options.tile_pad,
-            blend=options.blend,
-            precision=options.precision,
-            xla=runtime.xla_pays(device),
-        )
+        self.model = load_model(options, device)
         weights = self.model.weights
-        cli.say(f"weights: {weights}{why}")
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
