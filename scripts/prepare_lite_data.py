@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from metaf2n_tf.commands import cli  # noqa: E402
 from metaf2n_tf.data import files, images, listing  # noqa: E402
-from metaf2n_tf.errors import UserError  # noqa: E402
+from metaf2n_tf.errors import Message, UserError  # noqa: E402
+from metaf2n_tf.wording import counted  # noqa: E402
 
 SIDE = 256
 FACES = ("faces_cc_by", "faces_nc")
@@ -48,7 +49,7 @@ def usable(paths: Sequence[Path]) -> Iterator[Path]:
         try:
             load(path)
         except UserError as error:
-            cli.say(f"skipped: {error}")
+            cli.say(Message("skipped: ", error))
         else:
             yield path
 
@@ -99,7 +100,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         place = Path(args.pictures, folder)
         if not place.is_dir():
             raise UserError(f"--pictures {args.pictures}: there is no {folder} in it")
-        listed = listing.list_files(place, flag="--pictures")
+        listed = listing.list_files(place, argument="pictures")
         given += len(listed)
         for path in usable(listed):
             used += 1
@@ -122,7 +123,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         counts = [len(list(folder.iterdir())) for folder in (faces, backgrounds)]
         cli.say(f"{part}: {counts[0]} pictures of faces, {counts[1]} backgrounds")
     if used < given:
-        cli.say(f"{given - used} of {cli.counted(given, 'file', 'files')} could not be used")
+        cli.say(f"{given - used} of {counted(given, 'file', 'files')} could not be used")
     return cli.OK if used == given else cli.SOME_FAILED
 
 

@@ -12,16 +12,16 @@ import recipe
 import srvgg_weights
 from PIL import Image
 
-from metaf2n_tf.commands.runs import report
-from metaf2n_tf.commands.runs import upscale as run
+from metaf2n_tf.commands.runs import report, upscale
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.weights import npz
 
 pytestmark = pytest.mark.usefixtures("speaking")
 
-OPTIONS = run.Options(
+OPTIONS = upscale.Options(
     input_dir=Path("LQ"),
     face_dir=Path("faces"),
     output_dir=Path("out"),
@@ -70,7 +70,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def go(place, capsys):
     def go(code=0, **changes):
-        assert run.run(dataclasses.replace(OPTIONS, **changes)) == code
+        assert upscale.run(dataclasses.replace(OPTIONS, **changes)) == code
         return capsys.readouterr().err
 
     return go
@@ -116,7 +116,7 @@ def test_everything_that_decides_a_result_is_compared_with_its_record(go, tmp_pa
         monkeypatch.chdir(copy)
         if how:
             how()
-        session = run.Session(dataclasses.replace(OPTIONS, **options), "CPU", None)
+        session = upscale.Session(dataclasses.replace(OPTIONS, **options), "CPU", None)
         assert session.changes(Path("a.png"), record) == expected, what
 
 
@@ -218,9 +218,8 @@ def test_auto(go):
 
 
 def test_several_strengths_are_one_pass(go, monkeypatch):
-    calls = []
-    upscale = run.MetaF2N.upscale
-    monkeypatch.setattr(run.MetaF2N, "upscale", lambda *arguments: calls.append(1) or upscale(*arguments))
+    calls, once = [], MetaF2N.upscale
+    monkeypatch.setattr(MetaF2N, "upscale", lambda *arguments: calls.append(1) or once(*arguments))
     go(fine_tune_num=[0, 2], strength=[0.0, 0.5, 1.0], task_lr=5e-2)
     assert len(calls) == 1 + 2 + 1  # unadapted, half and whole of 2 steps; the photo without a face
     names = [f"steps_{n}-strength_{s}" for n in (0, 2) for s in ("0", "0.5", "1")]
