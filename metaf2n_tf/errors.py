@@ -1,7 +1,7 @@
 """What goes wrong, said in one line: the exception that stands for a user's mistake, and TensorFlow's own errors."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Union
 
 _LONGEST = 200
@@ -32,11 +32,6 @@ class Message:
     def spelled(self, spell: Callable[[Argument], str]) -> str:
         """The sentence with its arguments as `spell` has them."""
         return "".join(spell(part) if isinstance(part, Argument) else part for part in self._flat())
-
-    def renamed(self, names: Mapping[str, str]) -> "Message":
-        """The same with other names for some arguments, `{name: other name}`."""
-        flat = self._flat()
-        return Message(*(Argument(names.get(p.name, p.name), p.value) if isinstance(p, Argument) else p for p in flat))
 
     def _flat(self) -> Iterator[str | Argument]:
         for part in self.parts:

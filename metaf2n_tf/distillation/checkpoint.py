@@ -55,7 +55,7 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
     here = kdfsrnet.architecture_of(found)
     if here != architecture:
         raise UserError(
-            f"{prefix}: is a network of {_say(here)}, expected {_say(architecture)}. Remedy: another ",
+            f"{prefix}: is a network of {_in_words(here)}, expected {_in_words(architecture)}. Remedy: another ",
             Argument("output_dir"),
         )
     shapes = kdfsrnet.variable_shapes(architecture)
@@ -72,5 +72,5 @@ def restore(prefix: Path, architecture: Architecture) -> tuple[State, Progress]:
     return State(params, first, second, found["updates"].item()), Progress(*numbers)
 
 
-def _say(architecture: Architecture) -> str:
+def _in_words(architecture: Architecture) -> str:
     return "{} channels in, width {}, {} blocks".format(*architecture)
