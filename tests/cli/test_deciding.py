@@ -2,9 +2,7 @@ import dataclasses
 
 import pytest
 
-from metaf2n_tf.commands.runs import deciding
-from metaf2n_tf.commands.runs import experiment as sweep
-from metaf2n_tf.commands.runs import upscale as run
+from metaf2n_tf.commands.runs import deciding, experiment, upscale
 
 DECIDING = {"patch_size", "patch_num_per_img", "fine_tune_num", "strength", "task_lr", "seed"}
 COMMON = {"tile", "tile_pad", "precision", "detector", "restorer"}
@@ -18,7 +16,7 @@ class Model:
     weights, tile_pad, mode = Weights, 40, "graph"
 
 
-@pytest.mark.parametrize(("options", "decides"), [(run.Options, DECIDING | COMMON), (sweep.Options, COMMON)])
+@pytest.mark.parametrize(("options", "decides"), [(upscale.Options, DECIDING | COMMON), (experiment.Options, COMMON)])
 def test_every_option_decides_unless_its_field_says_otherwise(options, decides):
     given = options(**{field.name: f"a {field.name}" for field in dataclasses.fields(options)})
     settings = deciding.settings_of(given, Model, None, "CPU")
@@ -33,7 +31,7 @@ def test_every_option_decides_unless_its_field_says_otherwise(options, decides):
 
 def test_a_new_flag_decides():
     @dataclasses.dataclass(frozen=True)
-    class Options(run.Options):
+    class Options(upscale.Options):
         sharpness: float = 0.0
 
     given = Options(**dict.fromkeys((field.name for field in dataclasses.fields(Options)), None))

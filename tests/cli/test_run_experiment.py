@@ -15,8 +15,7 @@ import recipe
 from conftest import make_tiny_sr
 from PIL import Image
 
-from metaf2n_tf.commands.runs import experiment as sweep
-from metaf2n_tf.commands.runs import report
+from metaf2n_tf.commands.runs import experiment, report
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
@@ -73,7 +72,7 @@ def options(**changes):
         "overwrite": False,
         "gpu": "-1",
     }
-    return sweep.Options(**common | changes)
+    return experiment.Options(**common | changes)
 
 
 def measurements():
@@ -108,7 +107,7 @@ def calls(monkeypatch):
 
 def test_one_pass_gives_what_single_runs_give(place, calls, capsys):
     """Steps and the unadapted picture are shared; the pictures are those of test.py."""
-    assert sweep.run(options(task_lr=[1e-2, 5e-2], seeds=[0, 7], save_pictures=True)) == 0
+    assert experiment.run(options(task_lr=[1e-2, 5e-2], seeds=[0, 7], save_pictures=True)) == 0
     assert calls == {"upscale": 2 * (1 + 4 * 2) + 1, "steps": 2 * 4 * 3}
     rows = {(r["photo"], r["task_lr"], r["seed"], r["steps"]): r for r in measurements()}
     assert len(rows) == 3 * 4 * 3
@@ -141,38 +140,38 @@ def test_one_pass_gives_what_single_runs_give(place, calls, capsys):
 
 
 def test_only_what_is_missing_is_done(place, calls, capsys):
-    assert sweep.run(options()) == 0
+    assert experiment.run(options()) == 0
     first = {json.dumps(record) for record in measurements()}
     done = dict(calls)
-    assert sweep.run(options()) == 0
+    assert experiment.run(options()) == 0
     assert calls == done
     assert "3 photos are measured already" in capsys.readouterr().err
     assert (
-        sweep.run(options(fine_tune_num=[1, 2, 3], seeds=[0, 1])) == 0
+        experiment.run(options(fine_tune_num=[1, 2, 3], seeds=[0, 1])) == 0
     )  # 2 steps of seed 0; all of seed 1, less step 0
     later = {json.dumps(record) for record in measurements()}
     assert first <= later
     assert len(later) == 3 * 2 * 4
     assert calls["steps"] == done["steps"] + 2 * (2 + 3)
-    sweep.run(options(overwrite=True))
+    experiment.run(options(overwrite=True))
     assert len(measurements()) == 3 * 3
 
 
 def test_other_weights_do_not_mix(place):
-    sweep.run(options(fine_tune_num=[1]))
+    experiment.run(options(fine_tune_num=[1]))
     before = measurements()
     with pytest.raises(UserError, match="its measurements were made with .*weights .*Remedy: another output_dir"):
-        sweep.run(options(fine_tune_num=[1], model_dir=Path("plain.npz")))
+        experiment.run(options(fine_tune_num=[1], model_dir=Path("plain.npz")))
     assert measurements() == before
-    assert sweep.run(options(fine_tune_num=[1], model_dir=Path("plain.npz"), overwrite=True)) == 0
+    assert experiment.run(options(fine_tune_num=[1], model_dir=Path("plain.npz"), overwrite=True)) == 0
 
 
 def test_changed_inputs_are_measured_anew(place, calls):
     """Other pixels under the same names: photos, ground truths and faces count by their content."""
-    sweep.run(options(fine_tune_num=[1]))
+    experiment.run(options(fine_tune_num=[1]))
     before, done = measurements(), calls["upscale"]
     shutil.copy("GT/b.png", "GT/a.png")
-    sweep.run(options(fine_tune_num=[1]))
+    experiment.run(options(fine_tune_num=[1]))
     assert calls["upscale"] == done + 2
     after = {(r["photo"], r["steps"]): r["metrics"]["psnr_y"] for r in measurements()}
     for record in before:
@@ -180,19 +179,19 @@ def test_changed_inputs_are_measured_anew(place, calls):
         assert same == (record["photo"] != "a.png")
     shutil.copytree("LQ", "moved")
     shutil.copytree("faces", "other_faces")
-    sweep.run(options(fine_tune_num=[1], input_dir=Path("moved"), face_dir=Path("other_faces")))
+    experiment.run(options(fine_tune_num=[1], input_dir=Path("moved"), face_dir=Path("other_faces")))
     assert calls["upscale"] == done + 2
     shutil.copy("other_faces/Face_HQ/a_0.png", "other_faces/Face_HQ/b_0.png")
-    sweep.run(options(fine_tune_num=[1], face_dir=Path("other_faces")))
+    experiment.run(options(fine_tune_num=[1], face_dir=Path("other_faces")))
     assert calls["upscale"] == done + 4
 
 
 def test_after_overwriting_no_older_picture_is_shown(place):
     """Pictures and parts that an earlier run with other weights left do not count as those of the measurements."""
-    sweep.run(options(fine_tune_num=[1], report=True))
+    experiment.run(options(fine_tune_num=[1], report=True))
     plain = {"model_dir": Path("plain.npz"), "task_lr": [1e-2]}
-    sweep.run(options(**plain, fine_tune_num=[1, 2], overwrite=True))
-    sweep.run(options(**plain, fine_tune_num=[1], report=True))
+    experiment.run(options(**plain, fine_tune_num=[1, 2], overwrite=True))
+    experiment.run(options(**plain, fine_tune_num=[1], report=True))
     rows = {record["steps"]: record for record in measurements() if record["photo"] == "a.png"}
     (part,) = (json.loads(path.read_text()) for path in Path("out/report_parts").glob("a.*.json"))
     assert part["views"][2]["metrics"]["psnr_y"] == rows[1]["metrics"]["psnr_y"]
@@ -204,7 +203,7 @@ def test_bad_photos_and_ground_truths_are_named(place, capsys):
     Path("LQ/broken.png").write_bytes(b"no picture")
     Path("GT/a.png").unlink()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("GT/none.png")
-    assert sweep.run(options(fine_tune_num=[1])) == 1
+    assert experiment.run(options(fine_tune_num=[1])) == 1
     log = capsys.readouterr().err
     assert "skipped: LQ/broken.png" in log
     assert "without a usable ground truth (2): a.png, none.png" in log
@@ -216,7 +215,7 @@ def test_bad_photos_and_ground_truths_are_named(place, capsys):
 
 
 def test_a_diverging_rate_counts_as_unadapted(place, capsys):
-    assert sweep.run(options(task_lr=[1e-2, 100.0, 1e20])) == 0
+    assert experiment.run(options(task_lr=[1e-2, 100.0, 1e20])) == 0
     log = capsys.readouterr().err
     rows = {(r["photo"], r["task_lr"], r["steps"]): r for r in measurements()}
     for rate in (100.0, 1e20):
@@ -231,7 +230,7 @@ def test_a_diverging_rate_counts_as_unadapted(place, capsys):
 def test_strengths_and_auto_share_their_inner_loops(place, calls):
     """Beside the numbers of steps: `auto` on fewer patches; strengths on the way, as test.py makes them."""
     swept = {"fine_tune_num": [1, 3, "auto:2"], "strength": [0.5, 1.0], "task_lr": [5e-2], "save_pictures": True}
-    assert sweep.run(options(**swept)) == 0
+    assert experiment.run(options(**swept)) == 0
     assert calls["steps"] == 2 * (3 + 2)
     rows = {(r["photo"], r["strength"], r["steps"]): r for r in measurements()}
     assert len(rows) == 3 * 2 * 4
@@ -247,7 +246,7 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
         kept = Path("out/pictures", loop, where, "a.png").read_bytes()
         assert kept == Path(f"single{strength}", "a.png").read_bytes()
     done = dict(calls)
-    assert sweep.run(options(**swept)) == 0
+    assert experiment.run(options(**swept)) == 0
     assert calls == done
     with open("out/experiment.csv") as stream:
         table = [row for row in csv.DictReader(stream) if row["photo"] == "a.png"]
@@ -271,13 +270,13 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
 )
 def test_mistakes(place, changes, message):
     with pytest.raises(UserError, match=message):
-        sweep.run(options(**changes))
+        experiment.run(options(**changes))
 
 
 def test_nothing_to_measure(place):
     Path("weights").unlink()
     with pytest.raises(UserError, match="no metric can be computed. Remedy: --gt_dir"):
-        sweep.run(options(gt_dir=None))
+        experiment.run(options(gt_dir=None))
 
 
 def test_killed_in_the_middle_it_goes_on(place):
@@ -306,8 +305,8 @@ def test_killed_in_the_middle_it_goes_on(place):
 
 def test_report(place):
     """Pictures of earlier runs are shown, too, and photos that were done without it are done for it."""
-    sweep.run(options(fine_tune_num=[1]))
-    assert sweep.run(options(fine_tune_num=[1], report=True, seeds=[0, 1])) == 0
+    experiment.run(options(fine_tune_num=[1]))
+    assert experiment.run(options(fine_tune_num=[1], report=True, seeds=[0, 1])) == 0
     html = Path("out/report.html").read_text()
     assert "best psnr_y: " in html
     (part,) = Path("out/report_parts").glob("a.*.json")
@@ -320,7 +319,7 @@ def test_report(place):
 
 
 def test_the_page_made_anew_is_the_same(place):
-    sweep.run(options(fine_tune_num=[2, "auto:2"], strength=[0.5, 1.0], seeds=[1, 0], report=True))
+    experiment.run(options(fine_tune_num=[2, "auto:2"], strength=[0.5, 1.0], seeds=[1, 0], report=True))
     page = Path("out/report.html").read_bytes()
     Path("out/report.html").unlink()
     assert report.run(Path("out"), Path("out/report.html")) == 0

@@ -8,7 +8,7 @@ import pytest
 import recipe
 from PIL import Image
 
-from metaf2n_tf.commands.runs import metrics as evaluate
+from metaf2n_tf.commands.runs import metrics
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.metrics import fid, niqe
@@ -39,7 +39,7 @@ def save(path, size=(192, 200), seed=0, noise=0.0):
 def options(**changes):
     common = {"result_dir": Path("Res"), "gt_dir": Path("GT"), "fid_ref_dir": None, "output_dir": Path("Res")}
     rest = {"niqe_convention": "pyiqa", "fid_resize": "pytorch_fid", "recursive": False, "gpu": "-1"}
-    return evaluate.Options(**common | rest | changes)
+    return metrics.Options(**common | rest | changes)
 
 
 def written(place="Res"):
@@ -55,7 +55,7 @@ def test_values_means_and_errors(folder, capsys):
         result = save(folder / "Res" / f"p{index}.png", seed=index, noise=0.02 * (index + 1))
         pairs[f"p{index}.png"] = result, save(folder / "GT" / f"p{index}.{extension}", seed=index)
     (folder / "Res" / "results.jsonl").write_text("{}\n")
-    assert evaluate.run(options()) == 0
+    assert metrics.run(options()) == 0
     rows, summary = written()
     assert list(rows) == list(pairs)
     params = niqe.load_niqe("weights/niqe_pris_params.npz")
@@ -85,7 +85,7 @@ def test_each_problem_is_named_and_the_rest_goes_on(folder, capsys):
     save(folder / "GT" / "tiny.png", size=(40, 40))
     (folder / "Res" / "broken.png").write_bytes(b"no picture")
     save(folder / "GT" / "unused.png")
-    assert evaluate.run(options()) == 1
+    assert metrics.run(options()) == 1
     log = capsys.readouterr().err
     assert "alone.png: no psnr_y, psnr_y_published, ssim_y, lpips: no ground truth of this name in GT" in log
     assert "GT/other_size.png: 204x192 pixels, but the picture to compare has 200x192" in log
@@ -105,7 +105,7 @@ def test_missing_weights_leave_their_metrics_out(folder, capsys):
     (folder / "weights").unlink()
     save(folder / "Res" / "a.png", noise=0.02)
     save(folder / "GT" / "a.png")
-    assert evaluate.run(options(fid_ref_dir=Path("GT"))) == 1
+    assert metrics.run(options(fid_ref_dir=Path("GT"))) == 1
     log = capsys.readouterr().err
     for metric, remedy in (("lpips", "lpips-alex"), ("niqe_pyiqa", "niqe"), ("fid", "inception-fid")):
         assert f"not computed: {metric}: weights/" in log
@@ -117,7 +117,7 @@ def test_missing_weights_leave_their_metrics_out(folder, capsys):
 def test_without_ground_truth_in_subfolders_basicsr(folder):
     (folder / "Res" / "sub").mkdir()
     picture = save(folder / "Res" / "sub" / "a.jpg")
-    assert evaluate.run(options(gt_dir=None, recursive=True, niqe_convention="basicsr", output_dir=Path("m"))) == 0
+    assert metrics.run(options(gt_dir=None, recursive=True, niqe_convention="basicsr", output_dir=Path("m"))) == 0
     rows, summary = written("m")
     assert set(summary["metrics"]) == {"niqe_basicsr"}
     params = niqe.load_niqe("weights/niqe_pris_params.npz")
@@ -129,19 +129,19 @@ def test_equal_pictures_are_strict_json(folder, capsys):
     save(folder / "Res" / "a.png")
     save(folder / "GT" / "a.png")
 
-    def metrics():
-        assert evaluate.run(options()) == 0
+    def written_metrics():
+        assert metrics.run(options()) == 0
         text = Path("Res/metrics.json").read_text()
         return json.loads(text, parse_constant=lambda token: pytest.fail(token))["metrics"]
 
-    found = metrics()
+    found = written_metrics()
     assert found["psnr_y"] == {"mean": None, "standard_error": None, "count": 1, "identical": 1}
     assert found["psnr_y_published"]["mean"] == 100
     values = []
     for name in ("b", "c"):
         values.append(psnr_y(save(folder / "Res" / f"{name}.png", noise=0.05), save(folder / "GT" / f"{name}.png")))
     values[1] = psnr_y(save(folder / "Res" / "c.png", noise=0.1), images.read_rgb8(folder / "GT" / "c.png"))
-    found = metrics()["psnr_y"]
+    found = written_metrics()["psnr_y"]
     assert found["mean"] == pytest.approx(np.mean(values))
     assert found["standard_error"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(2))
     assert (found["count"], found["identical"]) == (3, 1)
@@ -153,7 +153,7 @@ def test_an_ambiguous_ground_truth_costs_its_own_picture(folder, capsys):
         save(folder / "Res" / f"{name}.png", noise=0.02)
         save(folder / "GT" / f"{name}.png")
     save(folder / "GT" / "b.jpg")
-    assert evaluate.run(options()) == 1
+    assert metrics.run(options()) == 1
     assert "GT/b.jpg and GT/b.png both have this name. Remedy: leave one of them there" in capsys.readouterr().err
     rows, summary = written()
     assert rows["a.png"]["psnr_y"]
@@ -163,24 +163,24 @@ def test_an_ambiguous_ground_truth_costs_its_own_picture(folder, capsys):
 
 
 def test_links_to_nothing_are_named(folder, capsys, monkeypatch):
-    monkeypatch.setattr(evaluate, "load_inception", lambda path: None)
+    monkeypatch.setattr(metrics, "load_inception", lambda path: None)
     monkeypatch.setattr(fid, "_fingerprint", lambda *_: "")
     monkeypatch.setattr(fid, "features", lambda params, pictures, resize: (np.resize(p, 2048) / 1.0 for p in pictures))
     for name in ("a", "b"):
         save(folder / "Res" / f"{name}.png", noise=0.02)
         save(folder / "GT" / f"{name}.png")
     (folder / "GT" / "gone.png").symlink_to("nowhere.png")
-    assert evaluate.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 1
+    assert metrics.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 1
     assert "left out: GT/gone.png: not a readable picture (No such file" in capsys.readouterr().err
     (folder / "Res" / "gone.png").symlink_to("nowhere.png")
-    assert evaluate.run(options(gt_dir=None)) == 1
+    assert metrics.run(options(gt_dir=None)) == 1
     assert "left out: Res/gone.png: not a readable picture (No such file" in capsys.readouterr().err
 
 
 def test_fid_of_a_folder(folder, capsys, monkeypatch):
     """The reference is computed once; with so few pictures there is a warning."""
     rng = np.random.default_rng(0)
-    monkeypatch.setattr(evaluate, "load_inception", lambda path: None)
+    monkeypatch.setattr(metrics, "load_inception", lambda path: None)
     monkeypatch.setattr(fid, "_fingerprint", lambda *_: "")
     projection = rng.standard_normal((3, 2048))
     seen = []
@@ -195,7 +195,7 @@ def test_fid_of_a_folder(folder, capsys, monkeypatch):
         save(folder / "Res" / f"{index}.png", seed=index, noise=0.02)
         save(folder / "GT" / f"{index}.png", seed=index + 10)
     for _ in range(2):
-        assert evaluate.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 0
+        assert metrics.run(options(gt_dir=None, fid_ref_dir=Path("GT"))) == 0
     assert len(seen) == 4 + 4 + 4
     read = [
         np.stack([images.read_rgb8(p).mean((0, 1)) @ projection for p in sorted(Path(d).glob("*.png"))])
@@ -214,7 +214,7 @@ def test_names_need_not_be_text(folder):
     save(folder / "Res" / name, noise=0.02)
     save(folder / "GT" / name)
     save(folder / "GT" / os.fsdecode(b"unused\xfe.png"))
-    assert evaluate.run(options()) == 0
+    assert metrics.run(options()) == 0
     rows, summary = written()
     assert len(rows) == 1
     assert json.loads(Path("Res/metrics.json").read_text())["ground_truths_without_result"]
@@ -233,7 +233,7 @@ def test_a_picture_out_of_memory_is_left_out(folder, monkeypatch, capsys):
         return read(path)
 
     monkeypatch.setattr(images, "read_rgb8", starved)
-    assert evaluate.run(options()) == 1
+    assert metrics.run(options()) == 1
     assert "left out: Res/a.png: out of memory" in capsys.readouterr().err
     assert list(written()[0]) == ["b.png"]
 
@@ -242,11 +242,11 @@ def test_nothing_to_compare(folder):
     save(folder / "Res" / "a.png")
     save(folder / "GT" / "b.png")
     with pytest.raises(UserError, match="--gt_dir GT: none of its names is one of Res"):
-        evaluate.run(options())
+        metrics.run(options())
     with pytest.raises(UserError, match="result_dir=nowhere: no such folder"):
-        evaluate.run(options(result_dir=Path("nowhere")))
+        metrics.run(options(result_dir=Path("nowhere")))
     with pytest.raises(UserError, match="gt_dir=nowhere: no such folder"):
-        evaluate.run(options(gt_dir=Path("nowhere")))
+        metrics.run(options(gt_dir=Path("nowhere")))
     save(folder / "GT" / "a.png")
     with pytest.raises(UserError, match="fid_ref_dir=nowhere: no such folder, nor a .npz file"):
-        evaluate.run(options(fid_ref_dir=Path("nowhere")))
+        metrics.run(options(fid_ref_dir=Path("nowhere")))

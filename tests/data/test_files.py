@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT
 
-from metaf2n_tf.commands.runs import faces as generate
-from metaf2n_tf.commands.runs import metrics as evaluate
+from metaf2n_tf.commands.runs import faces, metrics
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import records
 from metaf2n_tf.errors import CannotWriteError, UserError
@@ -82,7 +81,7 @@ def test_one_run_a_folder(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("command", [generate, evaluate])
+@pytest.mark.parametrize("command", [faces, metrics])
 def test_every_command_that_writes_a_folder_is_alone_in_it(tmp_path, sample_lq, command):
     """Those whose own tests do not say it: faces, metrics."""
     fields = dict.fromkeys(command.Options.__dataclass_fields__)

@@ -10,7 +10,7 @@ import pytest
 from asffnet_weights import tiny_asffnet_state_dict
 from torch_file import write_pth
 
-from metaf2n_tf.commands.runs import exemplars as published_list
+from metaf2n_tf.commands.runs import exemplars
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces.exemplars.guided import GuidedNetwork
@@ -43,7 +43,7 @@ def write_list(place, *names):
 
 
 def test_face_exemplar_and_result_lie_side_by_side(place):
-    assert published_list.run(write_list(place, "i1.png", "i2.png"), place / "out", None) == 0
+    assert exemplars.run(write_list(place, "i1.png", "i2.png"), place / "out", None) == 0
     network = GuidedNetwork(place / "weights/ASFFNet512.pth")
     for name, sample in (("i1", "astronaut"), ("i2", "grace_hopper")):
         row = images.read_rgb8(place / f"out/{name}.png")
@@ -65,7 +65,7 @@ def test_what_cannot_be_restored_is_reported_and_the_rest_goes_on(place, capsys)
         shutil.copy(place / "LQCrop/i2.png", place / "LQCrop/i3.png")
         shutil.copy(place / "LQCrop/i2.png.txt", place / "LQCrop/i3.png.txt")
         stream.write("\n./LQCrop/i3.png\t./HQ/ann\t./HQ\n")
-    assert published_list.run(listed, place / "out", None) == 1
+    assert exemplars.run(listed, place / "out", None) == 1
     assert [file.name for file in (place / "out").iterdir()] == ["i2.png"]
     log = capsys.readouterr().err
     for message in (
@@ -89,20 +89,20 @@ def test_what_cannot_be_restored_is_reported_and_the_rest_goes_on(place, capsys)
 def test_bad_lists_are_refused(tmp_path, text, message):
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(UserError, match=rf"--img_list .*list.txt: {message}"):
-        published_list.read_list(tmp_path / "list.txt")
+        exemplars.read_list(tmp_path / "list.txt")
     with pytest.raises(UserError, match=r"img_list=.*none.txt: cannot be read"):
-        published_list.read_list(tmp_path / "none.txt")
+        exemplars.read_list(tmp_path / "none.txt")
 
 
 def test_results_never_take_the_place_of_what_is_read(place):
     before = (place / "LQCrop/i1.png").read_bytes()
     for out in ("LQCrop", "HQ/ann"):
         with pytest.raises(UserError, match=rf"--out_path {out}: pictures of the list lie there. Remedy"):
-            published_list.run(write_list(place, "i1.png"), Path(out), None)
+            exemplars.run(write_list(place, "i1.png"), Path(out), None)
     assert (place / "LQCrop/i1.png").read_bytes() == before
 
 
 def test_missing_weights_are_named(place):
     (place / "weights/ASFFNet512.pth").unlink()
     with pytest.raises(UserError, match=r"asffnet: there is no weights/ASFFNet512.pth. Remedy: get it from https"):
-        published_list.run(write_list(place, "i1.png"), place / "out", None)
+        exemplars.run(write_list(place, "i1.png"), place / "out", None)
