@@ -1,4 +1,4 @@
-"""Where things are: the shipped weights, the numbers of the method, and the folder of all other weights."""
+"""Where things are: the shipped weights, the numbers of the method, the folder of other weights, and the commands."""
 
 import os
 import runpy
@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
-_SCRIPTS = {"weights": "scripts/download_weights.py", "tfrecord": "scripts/generate_tfrecord.py"}
+_SCRIPTS = {
+    "faces": "generate_test_faces.py",
+    "metrics": "calculate_metrics.py",
+    "tfrecord": "scripts/generate_tfrecord.py",
+    "weights": "scripts/download_weights.py",
+}
 _VARIABLE = "METAF2N_WEIGHTS"
 _HERE = Path("weights")  # in the working directory, as in the published scripts
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks.sr import SCALE
@@ -49,7 +50,7 @@ def check_face_dir(face_dir: Path | None) -> None:
     if face_dir is not None and not (face_dir / LQ).is_dir():
         raise UserError(
             Argument("face_dir", face_dir),
-            f": there is no {LQ} in it. Remedy: run generate_test_faces.py with --output_dir {face_dir}, or leave ",
+            f": there is no {LQ} in it. Remedy: {places.command('faces')} with --output_dir {face_dir}, or leave ",
             Argument("face_dir"),
             " out to have the faces found here",
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder, restorers
@@ -32,7 +33,7 @@ class FaceSource:
             if row and row.exemplars:
                 raise UserError(
                     Argument("restorer", restorer),
-                    ": needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, and its "
+                    f": needs HQ photos of the persons. Remedy: {places.command('faces')} with --exemplar_dir, and its "
                     "faces as ",
                     Argument("face_dir"),
                 )

@@ -38,6 +38,6 @@ def test_exemplars_are_named_where_faces_are_made(model):
         FaceSource(None, "mtcnn", "asffnet", model)
     flags = caught.value.message.spelled(lambda part: " ".join(filter(None, [f"--{part.name}", part.value])))
     assert flags == (
-        "--restorer asffnet: needs HQ photos of the persons. Remedy: generate_test_faces.py with --exemplar_dir, and "
-        "its faces as --face_dir"
+        "--restorer asffnet: needs HQ photos of the persons. Remedy: python generate_test_faces.py with --exemplar_dir"
+        ", and its faces as --face_dir"
     )

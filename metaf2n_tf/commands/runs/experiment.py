@@ -290,8 +290,9 @@ def run(options: Options) -> int:
     options.check()
     if files.real(options.input_dir).is_relative_to(files.real(options.output_dir / PICTURES)):
         raise UserError(f"--input_dir {options.input_dir}: results go there. Remedy: another --output_dir")
-    places = options.input_dir, options.face_dir, options.output_dir
-    input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+    input_dir, photos = folder.list_photos(
+        options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive
+    )
     options = dataclasses.replace(options, input_dir=input_dir)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir):

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import deciding, results
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
@@ -71,7 +71,8 @@ class Options:
         """Raise a UserError for values that make no sense."""
         check_patches(self.patch_size, self.patch_num_per_img)
         if self.gt_dir is not None and not self.report:
-            raise UserError("--gt_dir: is for --report; calculate_metrics.py measures results that are there")
+            measures = f"{places.command('metrics')} measures results that are there"
+            raise UserError(f"--gt_dir: is for --report; {measures}")
         if len(self.fine_tune_num) > 1 and any(map(steps.is_auto, self.fine_tune_num)):
             raise UserError("--fine_tune_num auto: stands alone, as it keeps patches out of the steps that others use")
         if self.suffix and self.report:
@@ -296,9 +297,10 @@ def _check_places(options: Options, names: list[Path]) -> None:
 def run(options: Options) -> int:
     """Super-resolve a folder of photos. Returns the exit code."""
     options.check()
-    places = options.input_dir, options.face_dir, options.output_dir
     if options.keeps_records:
-        input_dir, photos = folder.list_photos(*places, options.ext, options.recursive)
+        input_dir, photos = folder.list_photos(
+            options.input_dir, options.face_dir, options.output_dir, options.ext, options.recursive
+        )
     else:
         input_dir, photos = options.input_dir.parent, [options.input_dir]
     options = dataclasses.replace(options, input_dir=input_dir)
