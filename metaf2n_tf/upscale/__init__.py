@@ -1,1 +1,1 @@
-"""Photos in, photos x4 out: face patches, adaptation, tiled super-resolution, results."""
+"""One photo on arrays: face patches, adaptation, super-resolution, and what a report shows of it."""
