@@ -61,8 +61,3 @@ def find(path: str | Path) -> Path:
     if path.parts[:1] != _HERE.parts or exists(path):
         return path
     return weights_dir().joinpath(*path.parts[1:])
-
-
-def find_weights(name: str) -> Path:
-    """A file of the folder of weights: where it is, or where it belongs."""
-    return find(_HERE / name)

@@ -75,7 +75,7 @@ class Entry:
     @property
     def path(self) -> Path:
         """Where its file is, or where it belongs."""
-        return places.find_weights(self.file) if os.path.basename(self.file) == self.file else Path(self.file)
+        return places.find(Path("weights", self.file)) if os.path.basename(self.file) == self.file else Path(self.file)
 
     @property
     def origin(self) -> str:
