@@ -33,6 +33,12 @@ def command(name: str) -> str:
     return f"python {_SCRIPTS[name]}" if script.is_file() else f"metaf2n {name}"
 
 
+def extra(name: str) -> str:
+    """How the packages of an extra are installed here: in a checkout, from its pins."""
+    pins = f"requirements-{name}.txt"
+    return f"pip install -r {pins}" if (_PACKAGE.parent / pins).is_file() else f'pip install "metaf2n_tf[{name}]"'
+
+
 def read_config() -> dict[str, Any]:
     """The numbers of the method by name, as `config.py` has them."""
     return {name: value for name, value in runpy.run_path(str(_beside("config.py"))).items() if name.isupper()}

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from metaf2n_tf import places
 from metaf2n_tf.errors import Argument, UserError
 
 
@@ -57,7 +58,7 @@ def select_device(gpu: str | None) -> str:
     if not gpus and gpu not in (None, "-1"):
         raise UserError(
             Argument("gpu", gpu),
-            ": TensorFlow sees no such GPU. Remedy: pip install -r requirements-gpu.txt and check the driver, or ",
+            f": TensorFlow sees no such GPU. Remedy: {places.extra('gpu')} and check the driver, or ",
             Argument("gpu", -1),
             " to run on the CPU",
         )

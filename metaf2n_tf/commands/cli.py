@@ -165,6 +165,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except flags.Error as error:
         sys.exit(_fail(f"{error} (--help lists the flags)"))
+    except SystemExit:  # of --help, which absl ends with 1
+        sys.exit(OK)
 
 
 def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:

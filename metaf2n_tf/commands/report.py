@@ -23,7 +23,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     if len(names) != 1:
         raise UserError(f"expected one {TAKES}, that upscale --report has written (--help lists the flags)")
     runtime.import_tensorflow()
-    from metaf2n_tf.commands.runs import report, reporting
+    from metaf2n_tf.commands.runs import report, upscale_report
 
     folder = Path(names[0])
-    return report.run(folder, Path(args.output) if args.output else folder / reporting.REPORT)
+    return report.run(folder, Path(args.output) if args.output else folder / upscale_report.REPORT)

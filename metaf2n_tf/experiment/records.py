@@ -20,7 +20,7 @@ _RECORD = {
     "patch_num_per_img": int,
     "seed": int,
     "strength?": float,  # records of earlier versions have none of these three
-    "steps_used": int,
+    "steps_used?": int,
     "held_out_losses?": [NUMBER],
     "steps": (int, str),
     "inputs": [(int, None)],

@@ -380,7 +380,7 @@ def test_the_worked_example_of_a_restorer(monkeypatch, tiny_sr, sample_lq):
     module, row = worked_example("face restorer", name)
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setitem(restorers.RESTORERS, "sharpened", eval(row, vars(restorers)))
-    assert "sharpened: no face restorer, only the SR network's output" in restorers.described(restorers.of_photos())
+    assert "sharpened (no face restorer, only the SR network's output" in restorers.described(restorers.of_photos())
     assert "sharpened" in restorers.of_batches()
     assert "sharpened" not in restorers.defaults()
     needs = restorers.Needs(sr=lambda: tiny_sr)

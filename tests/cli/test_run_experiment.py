@@ -259,7 +259,7 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"output_dir": Path("LQ")}, "--output_dir LQ: is the folder of the photos"),
+        ({"output_dir": Path("LQ")}, "output_dir=LQ: is the folder of the photos"),
         ({"fine_tune_num": [0]}, "--fine_tune_num 0: nothing to compare"),
         ({"task_lr": [-1.0]}, "task_lr=-1: a positive number"),
         ({"patch_size": [64, 30]}, "patch_size=30: a multiple of 4"),

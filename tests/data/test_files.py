@@ -85,7 +85,14 @@ def test_one_run_a_folder(tmp_path):
 def test_every_command_that_writes_a_folder_is_alone_in_it(tmp_path, sample_lq, command):
     """Those whose own tests do not say it: faces, metrics."""
     fields = dict.fromkeys(command.Options.__dataclass_fields__)
-    places = {"input_dir": sample_lq.parent, "result_dir": sample_lq.parent, "output_dir": tmp_path, "ext": []}
+    places = {
+        "input_dir": sample_lq.parent,
+        "result_dir": sample_lq.parent,
+        "output_dir": tmp_path,
+        "ext": [],
+        "confidence": 0.9,
+    }
+    places |= {"min_face": 0, "max_faces": 0}
     given = {name: value for name, value in places.items() if name in fields}
     with files.alone_in(tmp_path), pytest.raises(UserError, match="another run is writing there"):
         command.run(command.Options(**fields | given))

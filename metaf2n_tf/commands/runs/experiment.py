@@ -11,7 +11,7 @@ import numpy as np
 
 from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs import outputs
+from metaf2n_tf.commands.runs import experiment_files
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all
@@ -122,7 +122,7 @@ class Experiment:
         return not self.keeps_pictures or (path.is_file() and files.crc32_of(path) == record["picture"])
 
     def _part_path(self, name: Path) -> Path:
-        return outputs.part_path(self.options.output_dir, name, self.sweep, self.records)
+        return experiment_files.part_path(self.options.output_dir, name, self.sweep, self.records)
 
     def missing(self, name: Path) -> dict[Configuration, Sequence[Steps]]:
         """The configurations, and the numbers of steps of each, that are still to be measured on a photo.
@@ -161,7 +161,7 @@ class Experiment:
                 one_photo.measure(loop, auto, wanted)
             self.records.save()
         if self.options.report:
-            outputs.write_part(self._part_path(name), name, one_photo.part())
+            experiment_files.write_part(self._part_path(name), name, one_photo.part())
         return {"faces": len(pairs)}
 
     def lacks_gt(self, name: Path) -> bool:
@@ -171,7 +171,7 @@ class Experiment:
 
     def write_outputs(self, names: list[Path]) -> bool:
         """Tables, plot and report of the photos that are measured. Returns whether there is any value to show."""
-        return outputs.write(
+        return experiment_files.write(
             self.options.output_dir,
             [name.as_posix() for name in names],
             self.sweep,

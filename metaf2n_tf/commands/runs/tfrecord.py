@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
+from metaf2n_tf import places
 from metaf2n_tf.commands.cli import OK, SOME_FAILED, say, spelled
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import local, manifest, shards, sources
@@ -117,7 +118,7 @@ def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: O
     try:
         from metaf2n_tf.data.tfrecords import beam
     except ImportError as error:
-        raise UserError(f"--runner: {error}. Remedy: pip install -r requirements-beam.txt") from None
+        raise UserError(f"--runner: {error}. Remedy: {places.extra('beam')}") from None
     beam.write_set(tfrecord, pictures, wanted, options.runner, options.runner_options, spelled)
 
 

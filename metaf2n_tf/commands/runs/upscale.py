@@ -18,7 +18,7 @@ from metaf2n_tf.commands.runs import deciding, results
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
-from metaf2n_tf.commands.runs.reporting import REPORT, Computed, Variant, part_path, show_photo, write_page
+from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
 from metaf2n_tf.data import files, images
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError

@@ -128,7 +128,7 @@ def test_sets_that_cannot_be_used(sharded, tmp_path):
             open_set(str(tmp_path / f"{name[: name.index('-')]}.tfrecord"))
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(UserError, match=f"{place}: no file"):
+        with pytest.raises(UserError, match=f"{place}: not a file"):
             open_set(str(place))
 
 

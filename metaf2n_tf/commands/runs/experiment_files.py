@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs.reporting import PARTS, REPORT
+from metaf2n_tf.commands.runs.upscale_report import PARTS, REPORT
 from metaf2n_tf.data import files, strict_json
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.experiment import plot, summary
@@ -44,7 +44,7 @@ def _measurements(photos: Sequence[str], sweep: Sweep, records: Records) -> byte
     metrics = [name for name in METRICS if any(name in record["metrics"] for record in found)]
     rows = []
     for record in found:
-        steps = record["steps_used"] if is_auto(record["steps"]) else record["steps"]
+        steps = record.get("steps_used", 0) if is_auto(record["steps"]) else record["steps"]
         loss = {"loss": record["losses"][steps]} if len(record["losses"]) > steps else {}
         rows.append({name: record.get(name) for name in _COLUMNS} | loss | record["metrics"])
     return to_csv([*_COLUMNS, "loss", *metrics], rows)
