@@ -1,5 +1,6 @@
 """Train KDFSRNet, a face restorer: first its teacher, then the student that learns from it.
 
+metaf2n distill --stage teacher --data train/whole_face.tfrecord --val val/whole_face.tfrecord
 python scripts/train_kdfsrnet.py --stage teacher --data train/whole_face.tfrecord --val val/whole_face.tfrecord
 python scripts/train_kdfsrnet.py --stage student --data train/whole_face.tfrecord --val val/whole_face.tfrecord \
   --teacher weights/kdfsrnet_teacher

@@ -1,5 +1,6 @@
 """Restore a list of aligned faces, each with exemplars of the same person (ASFFNet's main_test.py).
 
+metaf2n exemplars -s TestExamples/TestLists.txt -d TestExamples/TestResults
 python scripts/restore_with_exemplars.py -s TestExamples/TestLists.txt -d TestExamples/TestResults
 """
 

@@ -1,5 +1,6 @@
 """Find out what fine-tuning steps are worth: many settings over a folder of photos, in one pass.
 
+metaf2n experiment --input_dir LQ --gt_dir GT --output_dir EXPERIMENT
 python scripts/fine_tune_experiment.py --input_dir LQ --gt_dir GT --output_dir EXPERIMENT --fine_tune_num 0,1,2,5,10
 """
 

@@ -1,5 +1,6 @@
 """Weights of any kind that test.py reads as one .npz: SR network, MaskNet and learned rates.
 
+metaf2n export --model_dir realesrgan-x4plus --output x4plus_half.npz --half
 python scripts/export_model.py --model_dir weights/Model0 --output lite.npz --half
 """
 

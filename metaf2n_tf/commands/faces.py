@@ -1,5 +1,6 @@
 """Find and restore the faces of a folder of photos (MetaF2N's generate_test_faces.py).
 
+metaf2n faces LQ -o FACES
 python generate_test_faces.py --input_dir LQ --output_dir FACES
 """
 

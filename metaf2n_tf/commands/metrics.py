@@ -1,5 +1,6 @@
 """Measure super-resolved photos: PSNR, SSIM, LPIPS, NIQE, FID (MetaF2N's calculate_metrics.py).
 
+metaf2n metrics RESULTS --gt_dir GT
 python calculate_metrics.py --result_dir RESULTS --gt_dir GT --fid_ref_dir REFERENCE
 """
 

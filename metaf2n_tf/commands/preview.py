@@ -1,5 +1,6 @@
 """One meta-batch of the training data as a picture, to look at.
 
+metaf2n preview --restorer gpen_256 --output meta_batch.png
 python scripts/preview_meta_batch.py --restorer gpen_256 --output meta_batch.png
 """
 

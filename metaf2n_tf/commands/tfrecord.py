@@ -1,5 +1,6 @@
 """Training sets from folders of pictures (MetaF2N's scripts/generate_tfrecord.py), or a look at sets that are there.
 
+metaf2n tfrecord --background_input DF2K --face_input ffhq/images256x256 --output_dir datasets
 python scripts/generate_tfrecord.py --background_input DF2K --face_input ffhq/images256x256 --output_dir datasets
 python scripts/generate_tfrecord.py --face_input celeba/train/HR --parsing_dir celeba/train/parsing --face_size 128
 python scripts/generate_tfrecord.py --verify datasets/back400.tfrecord --verify datasets/whole_face.tfrecord

@@ -1,5 +1,6 @@
 """Meta-train the SR network and MaskNet (MetaF2N's main.py); the numbers are in config.py.
 
+metaf2n train --trial 0 --resume
 python main.py --trial 0 --step 0 --gpu 0
 """
 

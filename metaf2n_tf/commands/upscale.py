@@ -1,5 +1,7 @@
 """Adapt to the faces of each photo and super-resolve it x4 (MetaF2N's test.py).
 
+metaf2n upscale photo.jpg
+metaf2n upscale LQ -o RESULTS --fine_tune_num auto
 python test.py --input_dir LQ --face_dir FACES --output_dir RESULTS --fine_tune_num 1
 """
 

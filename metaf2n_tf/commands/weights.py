@@ -1,5 +1,6 @@
 """Fetch, verify and convert known weights.
 
+metaf2n weights --list
 python scripts/download_weights.py --list
 python scripts/download_weights.py realesrgan-x4plus
 """
