@@ -5,6 +5,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+from metaf2n_tf.errors import Argument, UserError
+
 _PACKAGE = Path(__file__).resolve().parent
 _SCRIPTS = {
     "faces": "generate_test_faces.py",
@@ -39,9 +41,20 @@ def extra(name: str) -> str:
     return f"pip install -r {pins}" if (_PACKAGE.parent / pins).is_file() else f'pip install "metaf2n_tf[{name}]"'
 
 
-def read_config() -> dict[str, Any]:
-    """The numbers of the method by name, as `config.py` has them."""
-    return {name: value for name, value in runpy.run_path(str(_beside("config.py"))).items() if name.isupper()}
+def read_config(path: Path | None = None) -> dict[str, Any]:
+    """The numbers of the method by name, as `config.py` has them.
+
+    Args:
+      path: another file of this kind; None for the one that comes with this program.
+
+    Raises:
+      UserError: it cannot be read or run.
+    """
+    path = path or _beside("config.py")
+    try:
+        return {name: value for name, value in runpy.run_path(str(path)).items() if name.isupper()}
+    except Exception as error:  # whatever a user's file does
+        raise UserError(Argument("config", path), f": {type(error).__name__}: {error}") from None
 
 
 def weights_dir() -> Path:

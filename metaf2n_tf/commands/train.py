@@ -19,6 +19,7 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "resume", False, "Go on from the newest checkpoint, whichever it is, or start where there is none."
     )
+    flags.DEFINE_string("config", None, "File like config.py to read the numbers from. Default: config.py itself.")
     flags.DEFINE_multi_string("set", [], "Another value for a number of config.py: NAME=VALUE. May be repeated.")
     flags.DEFINE_bool("first_order", False, "First-order meta-gradients: less time and memory, another method.")
     flags.DEFINE_bool(
@@ -38,4 +39,4 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
 
     # On a CPU, XLA takes minutes to compile a meta-step and then runs it slower than oneDNN (benchmarks/meta_step.py).
     run = cli.options_from(TrainingRun, xla=device == "GPU")
-    return cli.ended(train(read_settings(places.read_config(), args.set), run))
+    return cli.ended(train(read_settings(places.read_config(cli.optional_path(args.config)), args.set), run))
