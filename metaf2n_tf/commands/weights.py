@@ -27,7 +27,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
 
     if args.list or not names:
         for name, entry in CATALOGUE.items():
-            print(f"{name:24}{entry.megabytes:4} MB  {entry.path}\n{'':24}{entry.what}\n{'':24}{entry.places}")
+            print(f"{name:24}{entry.megabytes:4} MB  {entry.path}\n{'':24}{entry.what}\n{'':24}{entry.where}")
         return cli.OK
     for name in names:
         if name not in CATALOGUE:

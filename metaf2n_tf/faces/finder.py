@@ -13,12 +13,10 @@ from metaf2n_tf.faces import align, detect, restorers
 from metaf2n_tf.faces.crop import select_faces
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.registry import choose
-from metaf2n_tf.faces.restored import RestoredFace, Source
+from metaf2n_tf.faces.restored import Pair, RestoredFace, Source
 from metaf2n_tf.weights.load import file_identity
 
 logger = logging.getLogger(__name__)
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)

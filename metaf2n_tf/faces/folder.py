@@ -13,6 +13,7 @@ import numpy as np
 from metaf2n_tf import places
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.networks.sr import SCALE
 
 LQ, HQ = "Face_LQ", "Face_HQ"
@@ -76,7 +77,7 @@ def face_files(face_dir: Path, photo: Path) -> list[Path]:
     return [file for side in (LQ, HQ) for _, file in _face_files(face_dir, side, photo)]
 
 
-def read_pairs(face_dir: Path, photo: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+def read_pairs(face_dir: Path, photo: Path) -> list[Pair]:
     """The faces of one photo, in the order of their index.
 
     Args:

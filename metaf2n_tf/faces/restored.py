@@ -9,6 +9,8 @@ import numpy as np
 
 from metaf2n_tf.faces.detect import Face
 
+Pair = tuple[np.ndarray, np.ndarray]  # an LQ face and its HQ one, uint8 (h, w, 3) and (4h, 4w, 3) RGB
+
 
 class Source(NamedTuple):
     """name: relative to the folder of photos; faces: how many were found in it, used or not."""

@@ -36,7 +36,7 @@ from metaf2n_tf.weights.lpips import load_lpips
 logger = logging.getLogger(__name__)
 
 RANDOM = "random"
-_IN_CONFIG = {"restorer": "RESTORER", "exemplar_dir": "EXEMPLAR_DIR"}  # arguments of the restorers
+_IN_CONFIG = {"restorer": "RESTORER", "exemplar_dir": "EXEMPLAR_DIR", "blend": "SR_BLEND"}  # of arguments
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,17 @@ def _as_in_config(argument: Argument) -> str:
     return name if argument.value is None else f"{name} = {argument.value}"
 
 
-def _restorer(settings: Settings, side: int) -> BatchRestorer:
-    def sr_params() -> dict[str, np.ndarray]:
-        return load_weights(settings.SR_WEIGHTS, settings.SR_BLEND).sr
+def _sr_weights(settings: Settings) -> Weights:
+    try:
+        return load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
+    except UserError as error:
+        raise UserError(error.message.spelled(_as_in_config)) from None
 
+
+def _restorer(settings: Settings, side: int) -> BatchRestorer:
     try:
         exemplars = Path(settings.EXEMPLAR_DIR) if settings.EXEMPLAR_DIR else None
-        return make_restorer(settings.RESTORER, side, sr=sr_params, exemplar_dir=exemplars)
+        return make_restorer(settings.RESTORER, side, sr=lambda: _sr_weights(settings).sr, exemplar_dir=exemplars)
     except UserError as error:
         reason = error.message.spelled(_as_in_config)
         raise UserError(reason, "; or ", Argument("set", "RESTORER=self_ensemble")) from None
@@ -109,7 +113,7 @@ def untrained_state(settings: Settings) -> TrainingState:
     fetch = places.command("weights")
     instead = Argument("set", "SR_WEIGHTS=weights/realesrgan-x4plus.npz")
     _need("SR_WEIGHTS", settings.SR_WEIGHTS, f"{fetch} realesrgan-x4plus-pth, or realesrgan-x4plus and ", instead)
-    weights = load_weights(settings.SR_WEIGHTS, settings.SR_BLEND)
+    weights = _sr_weights(settings)
     logger.info(f"SR network: {weights}")
     network = weights.sr | (context_branch(weights, settings.SEED) if settings.CONTEXT_BRANCH else {})
     generator = dict(network)

@@ -10,7 +10,8 @@ from metaf2n_tf.data import files
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder, restorers
 from metaf2n_tf.faces.finder import FaceFinder
-from metaf2n_tf.upscale.model import MetaF2N, Pair
+from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.upscale.model import MetaF2N
 
 
 class FaceSource:

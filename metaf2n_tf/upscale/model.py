@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.tiles import DEFAULT_TILE, SuperResolver, areas, times_scale
@@ -17,8 +18,6 @@ from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patc
 from metaf2n_tf.weights.load import Weights, choose_weights, load_weights
 
 _MASK_TILE = 96  # LQ pixels
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 class MetaF2N:
@@ -102,11 +101,11 @@ class MetaF2N:
         """
         check_patches(patch_size, patch_num_per_img)
         rng, held_out = np.random.default_rng(seed), None
-        patches = sample_patches(list(faces), patch_size, patch_num_per_img, rng)
+        patches = sample_patches(faces, patch_size, patch_num_per_img, rng)
         if auto:
             patches, held_out = hold_out(*patches, rng)
         elif len(patches[0]) > 1:
-            held_out = sample_patches(list(faces), patch_size, max(1, patch_num_per_img // 4), rng)
+            held_out = sample_patches(faces, patch_size, max(1, patch_num_per_img // 4), rng)
         return Adaptation(self._adapter, patches, self.task_lr if task_lr is None else task_lr, held_out)
 
     def upscale(self, rgb: np.ndarray, params: sr.Params | None = None, depth: int | None = 8) -> np.ndarray:

@@ -1,8 +1,11 @@
 """Random patches of a photo's faces: the batch that the network is adapted on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import times_scale
 
@@ -17,13 +20,13 @@ def check_patches(patch_size: int, count: int) -> None:
         raise UserError(Argument("patch_num_per_img", count), ": at least 1")
 
 
-def used_whole(pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int) -> bool:
+def used_whole(pairs: Sequence[Pair], patch_size: int) -> bool:
     """Whether all faces of a photo are too small to cut, see `sample_patches`."""
     return bool(pairs) and all(min(lq.shape[:2]) <= patch_size // SCALE for lq, _ in pairs)
 
 
 def sample_patches(
-    pairs: list[tuple[np.ndarray, np.ndarray]], patch_size: int, count: int, rng: np.random.Generator
+    pairs: Sequence[Pair], patch_size: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut the patches of one photo.
 

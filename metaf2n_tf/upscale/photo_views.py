@@ -9,13 +9,14 @@ import numpy as np
 
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import Message, UserError
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import METRICS, Measurer
 from metaf2n_tf.metrics.table import summarize
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.page import Overview, Reading, Table
 from metaf2n_tf.report.photo import FacePair, View
-from metaf2n_tf.upscale.model import MetaF2N, Pair
+from metaf2n_tf.upscale.model import MetaF2N
 
 logger = logging.getLogger(__name__)
 

@@ -83,16 +83,16 @@ class Entry:
         return self.source.requirement if isinstance(self.source, Package) else self.source.address
 
     @property
-    def places(self) -> str:
+    def where(self) -> str:
         """Everywhere it can be had, in words."""
         return f"{self.origin} or {self.also}" if self.also else self.origin
 
     def missing(self, name: str) -> UserError:
         """That its file is not there, and what to do about it; `name` is its own in the catalogue."""
         if isinstance(self.source, Shipped):
-            return UserError(f"{self.path} is gone. Remedy: get it again with {self.places}")
+            return UserError(f"{self.path} is gone. Remedy: get it again with {self.where}")
         script = "" if isinstance(self.source, ByHand) else f"{places.command('weights')} {name}, or "
-        return UserError(f"there is no {self.path}. Remedy: {script}get it from {self.places} ({self.megabytes} MB)")
+        return UserError(f"there is no {self.path}. Remedy: {script}get it from {self.where} ({self.megabytes} MB)")
 
 
 def _ncnn_to_npz(download: Path, file: Path) -> None:

@@ -230,9 +230,9 @@ def fetch(name: str, entry: Entry) -> Path:
         logger.info(f"{name}: {target} is there already")
         return target
     if isinstance(source, ByHand):
-        raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.places} as {target}")
+        raise UserError(f"{name}: its owner shares it by hand. Remedy: get it from {entry.where} as {target}")
     if isinstance(source, Shipped):
-        raise UserError(f"{target}: is gone. Remedy: get it again with {entry.places}")
+        raise UserError(f"{target}: is gone. Remedy: get it again with {entry.where}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
     files.make_folder(scratch)
     try:

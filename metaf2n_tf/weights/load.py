@@ -191,7 +191,7 @@ def load_weights(path: str | Path, blend: str | None = None) -> Weights:
     except ValueError:
         number = math.nan
     if not (other and colon and 0 <= number <= 1):
-        raise UserError(f"blend {blend}: expected FILE:SHARE, the share from 0 to 1")
+        raise UserError(Argument("blend", blend), ": expected FILE:SHARE, the share from 0 to 1")
     return blended(weights, load_weights(other), number)
 
 

@@ -82,8 +82,8 @@ def test_the_report_knows_learned_rates(place):
 @pytest.mark.parametrize(
     ("blend", "message"),
     [
-        ("other.npz:1.5", "blend other.npz:1.5: expected FILE:SHARE, the share from 0 to 1"),
-        ("other.npz", "blend other.npz: expected FILE:SHARE"),
+        ("other.npz:1.5", "--blend other.npz:1.5: expected FILE:SHARE, the share from 0 to 1"),
+        ("other.npz", "--blend other.npz: expected FILE:SHARE"),
         ("absent.npz:0.5", "absent.npz: no weights there"),
         ("deep.npz:0.5", "not of one network, as MODEL/body/"),
     ],

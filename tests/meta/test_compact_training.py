@@ -168,7 +168,7 @@ def test_rates_that_a_checkpoint_lacks_are_not_left_out_in_silence(prepared, tmp
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SR_BLEND": "other.npz:2"}, "blend other.npz:2: expected FILE:SHARE, the share from 0 to 1"),
+        ({"SR_BLEND": "other.npz:2"}, "SR_BLEND = other.npz:2: expected FILE:SHARE, the share from 0 to 1"),
         ({"GAN_WEIGHT": 0.1}, "DISCRIMINATOR_WEIGHTS = nowhere.pth: no such file. .* or GAN_WEIGHT=0"),
     ],
 )

@@ -121,7 +121,7 @@ def test_no_blend_is_none(two, blend):
 )
 def test_shares_that_make_no_sense_are_refused(two, monkeypatch, blend):
     monkeypatch.chdir(two[0].parent)
-    with pytest.raises(UserError, match=f"blend {blend}: expected FILE:SHARE, the share from 0 to 1$"):
+    with pytest.raises(UserError, match=f"blend={blend}: expected FILE:SHARE, the share from 0 to 1$"):
         load.load_weights("first.npz", blend)
 
 

@@ -20,6 +20,7 @@ from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.networks import sr
@@ -27,7 +28,6 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
 from metaf2n_tf.upscale import photo_views
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.model import Pair
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
 from metaf2n_tf.wording import counted

@@ -8,11 +8,12 @@ import numpy as np
 
 from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files, images
+from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.report import page
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, encode_photo
 from metaf2n_tf.upscale import photo_views, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
-from metaf2n_tf.upscale.model import MetaF2N, Pair
+from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
 
