@@ -293,6 +293,7 @@ def checkout(root, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_run(checkout, tmp_path):
     """Those in blocks of `shell`; blocks of `sh` are about files that only a reader has."""
     ran = set()
