@@ -59,14 +59,21 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
 
 def weights_dir() -> Path:
     """The folder of weights: $METAF2N_WEIGHTS, else ./weights where there is one, else one in the user's cache."""
+    return _folders()[0]
+
+
+def _folders() -> list[Path]:
+    """Where weights are looked for: the first is the folder of weights.
+
+    A training makes ./weights for its checkpoints, which must not hide what the user's cache holds.
+    """
     named = os.environ.get(_VARIABLE)
     if named:
-        return Path(named)
-    if _HERE.is_dir():
-        return _HERE
+        return [Path(named)]
     import platformdirs
 
-    return platformdirs.user_cache_path("metaf2n_tf") / "weights"
+    cache = platformdirs.user_cache_path("metaf2n_tf") / "weights"
+    return [_HERE, cache] if _HERE.is_dir() else [cache]
 
 
 def exists(path: str | Path) -> bool:
@@ -75,8 +82,9 @@ def exists(path: str | Path) -> bool:
 
 
 def find(path: str | Path) -> Path:
-    """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights."""
+    """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights or the user's cache."""
     path = Path(path)
     if path.parts[:1] != _HERE.parts or exists(path):
         return path
-    return weights_dir().joinpath(*path.parts[1:])
+    looked_for = [folder.joinpath(*path.parts[1:]) for folder in _folders()]
+    return next(filter(exists, looked_for), looked_for[0])
