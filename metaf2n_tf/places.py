@@ -48,13 +48,20 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
       path: another file of this kind; None for the one that comes with this program.
 
     Raises:
-      UserError: it cannot be read or run.
+      UserError: it cannot be read or run, or lacks a name of the one that comes with this program.
     """
-    path = path or _beside("config.py")
     try:
-        return {name: value for name, value in runpy.run_path(str(path)).items() if name.isupper()}
+        values = runpy.run_path(str(path or _beside("config.py")))
     except Exception as error:  # whatever a user's file does
         raise UserError(Argument("config", path), f": {type(error).__name__}: {error}") from None
+    numbers = {name: value for name, value in values.items() if name.isupper()}
+    lacking = [name for name in read_config() if name not in numbers] if path else []
+    if lacking:
+        names = lacking[0] + (f", nor {len(lacking) - 1} other names" if lacking[1:] else "")
+        raise UserError(
+            Argument("config", path), f": has no {names}. Remedy: start from a copy of {_beside('config.py')}"
+        )
+    return numbers
 
 
 def weights_dir() -> Path:

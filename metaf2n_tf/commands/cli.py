@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from metaf2n_tf.commands import common_flags
 from metaf2n_tf.data import size
@@ -186,6 +187,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
 
     def guarded(argv: list[str]) -> int:
         names = argv[1:]
+        if flags.FLAGS["verbosity"].using_default_value:
+            absl_logging.set_verbosity(absl_logging.WARNING)  # absl's INFO lets other packages tell of every step
         try:
             if "max_megapixels" in flags.FLAGS:
                 size.set_max_megapixels(flags.FLAGS.max_megapixels)
@@ -210,8 +213,10 @@ def path_of(flag: str, names: Sequence[str]) -> str:
     """The path that is named with a flag that has a default or, in its place, without one.
 
     Raises:
-      UserError: both, or several.
+      UserError: both, or several, or nothing of the name that is given without the flag.
     """
     if len(names) > (0 if flags.FLAGS[flag].present else 1):
         raise UserError(f"unexpected argument {names[-1]!r} (--help lists the flags)")
+    if names and not os.path.exists(names[0]):
+        raise UserError(f"{names[0]}: no such file or folder")
     return names[0] if names else str(flags.FLAGS[flag].value)

@@ -388,6 +388,12 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
     assert not list(place.out.rglob("*.png"))
 
 
+@pytest.mark.parametrize("script", ["test.py", "generate_test_faces.py", "calculate_metrics.py"])
+def test_a_name_without_its_flag_is_not_called_a_folder(tmp_path, script):
+    assert commands.run(tmp_path, script, "gone.jpg", code=2) == "error: gone.jpg: no such file or folder\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_remarks_of_the_library_name_flags_in_the_log_and_in_the_record(place):
     place.add_photo("a.png")
     place.add_face("a.png")
