@@ -9,9 +9,11 @@ from metaf2n_tf.errors import Argument, UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 _SCRIPTS = {
+    "distill": "scripts/train_kdfsrnet.py",
     "faces": "generate_test_faces.py",
     "metrics": "calculate_metrics.py",
     "tfrecord": "scripts/generate_tfrecord.py",
+    "upscale": "test.py",
     "weights": "scripts/download_weights.py",
 }
 _VARIABLE = "METAF2N_WEIGHTS"
@@ -29,10 +31,18 @@ def shipped(name: str) -> Path:
     return _beside(f"pretrained_models/{name}")
 
 
+def _in_checkout(name: str) -> bool:
+    return (_PACKAGE.parent / _SCRIPTS[name]).is_file()
+
+
 def command(name: str) -> str:
     """How a command of `metaf2n` is called here: in a checkout, as its script."""
-    script = _PACKAGE.parent / _SCRIPTS[name]
-    return f"python {_SCRIPTS[name]}" if script.is_file() else f"metaf2n {name}"
+    return f"python {_SCRIPTS[name]}" if _in_checkout(name) else f"metaf2n {name}"
+
+
+def called(name: str) -> str:
+    """What a command of `metaf2n` is called here in a help text: in a checkout, by the name of its script."""
+    return Path(_SCRIPTS[name]).name if _in_checkout(name) else f"metaf2n {name}"
 
 
 def extra(name: str) -> str:

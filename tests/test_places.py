@@ -74,11 +74,12 @@ def test_what_comes_with_the_program_lies_beside_or_inside_the_package(root, tmp
         monkeypatch.setattr(places, "_PACKAGE", package)
         assert places.shipped("metaf2n_lite.npz") == package / "pretrained_models" / "metaf2n_lite.npz"
         assert places.read_config()["TASK_LR"] == 7
-        assert places.command("faces") == "metaf2n faces"
+        assert places.command("faces") == places.called("faces") == "metaf2n faces"
     else:
         assert places.shipped("metaf2n_lite.npz") == root / "pretrained_models" / "metaf2n_lite.npz"
         assert len(np.load(places.shipped("metaf2n_lite.npz")).files) > 0
         assert places.command("faces") == "python generate_test_faces.py"
+        assert places.called("tfrecord") == "generate_tfrecord.py"
         assert places._SCRIPTS.keys() <= COMMANDS.keys()
         assert all(places.command(name).startswith("python ") for name in places._SCRIPTS)
         spec = importlib.util.spec_from_file_location("published", root / "config.py")

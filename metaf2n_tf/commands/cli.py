@@ -10,6 +10,7 @@ import io
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,6 +171,14 @@ def _parse_flags(argv: list[str]) -> list[str]:
         sys.exit(OK)
 
 
+def _help(text: str, name: str) -> str:
+    """A command's description. As `metaf2n` shows it, which may have no scripts beside it, all examples are its own."""
+    if not name.startswith("metaf2n "):
+        return text
+    lines = re.sub(r"^python \S+", name, text, flags=re.MULTILINE).splitlines(keepends=True)
+    return "".join(line for number, line in enumerate(lines) if line == "\n" or line not in lines[:number])
+
+
 def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     """Parse the command line, call the command and exit with its code; a `UserError` is one line and exit code 2.
 
@@ -178,7 +187,7 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
       argv: the command line, its name first; None for that of the process.
     """
     argv = list(sys.argv if argv is None else argv)
-    sys.modules["__main__"].__doc__ = command.__doc__  # which absl shows as the help
+    sys.modules["__main__"].__doc__ = _help(command.__doc__ or "", argv[0])  # which absl shows
     sys.argv[0] = argv[0]
     command.define_flags()
     for module in (command, common_flags):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.faces import restorers
 
@@ -19,7 +19,9 @@ def define_flags() -> None:
     """Define the flags."""
     flags.DEFINE_string("input_dir", "./datasets/RealFaces200/LQ", "Folder of LQ photos.")
     flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ and Face_HQ.", short_name="o")
-    flags.DEFINE_string("model_dir", None, "SR weights, which self_ensemble restores with; as for test.py.")
+    flags.DEFINE_string(
+        "model_dir", None, f"SR weights, which self_ensemble restores with; as for {places.called('upscale')}."
+    )
     flags.DEFINE_string(
         "detector",
         None,

@@ -1,5 +1,6 @@
 """Whole commands, as a user runs them, with a tiny network."""
 
+import importlib
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ import recipe
 from conftest import make_tiny_sr
 from PIL import Image
 
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.main import COMMANDS
 from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.weights import npz, tf1_checkpoint
@@ -392,6 +395,18 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
 def test_a_name_without_its_flag_is_not_called_a_folder(tmp_path, script):
     assert commands.run(tmp_path, script, "gone.jpg", code=2) == "error: gone.jpg: no such file or folder\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_metaf2n_has_examples_of_metaf2n(name):
+    module = importlib.import_module(f"metaf2n_tf.commands.{name}")
+    assert cli._help(module.__doc__, "test.py") == module.__doc__
+    shown = cli._help(module.__doc__, f"metaf2n {name}")
+    examples = [line for line in shown.splitlines() if line.startswith(("python ", "metaf2n "))]
+    assert examples
+    assert all(line.startswith(f"metaf2n {name} ") for line in examples)
+    assert len(set(examples)) == len(examples)
+    assert shown.splitlines()[0] == module.__doc__.splitlines()[0]
 
 
 def test_remarks_of_the_library_name_flags_in_the_log_and_in_the_record(place):
