@@ -196,7 +196,7 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
 
     def guarded(argv: list[str]) -> int:
         names = argv[1:]
-        if flags.FLAGS["verbosity"].using_default_value:
+        if not flags.FLAGS["verbosity"].present:
             absl_logging.set_verbosity(absl_logging.WARNING)  # absl's INFO lets other packages tell of every step
         try:
             if "max_megapixels" in flags.FLAGS:

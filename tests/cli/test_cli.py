@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -395,6 +396,28 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
 def test_a_name_without_its_flag_is_not_called_a_folder(tmp_path, script):
     assert commands.run(tmp_path, script, "gone.jpg", code=2) == "error: gone.jpg: no such file or folder\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "printed"), [([], ""), (["--verbosity=0"], "of another package")])
+def test_the_log_of_other_packages_is_not_on_stderr_unasked(tmp_path, root, given, printed):
+    code = """
+import logging, sys, types
+from metaf2n_tf.commands import cli
+command = types.ModuleType("command", "Log.")
+command.TAKES, command.define_flags = "", lambda: None
+command.main = lambda flags, names: logging.getLogger("other").info("of another package")
+cli.run(command, sys.argv)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert done.stderr.strip().endswith(printed)
+    assert bool(done.stderr) == bool(printed)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
