@@ -14,7 +14,8 @@ FACE_MESH := weights/face_landmark.tflite
 PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
-unexport METAF2N_WEIGHTS  # all weights of these targets stay in ./weights
+# All weights of these targets stay here, and none of the user's cache is taken.
+export METAF2N_WEIGHTS := weights
 
 .PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
 

@@ -9,9 +9,11 @@ from metaf2n_tf.errors import Argument, UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 _SCRIPTS = {
+    "distill": "scripts/train_kdfsrnet.py",
     "faces": "generate_test_faces.py",
     "metrics": "calculate_metrics.py",
     "tfrecord": "scripts/generate_tfrecord.py",
+    "upscale": "test.py",
     "weights": "scripts/download_weights.py",
 }
 _VARIABLE = "METAF2N_WEIGHTS"
@@ -29,10 +31,18 @@ def shipped(name: str) -> Path:
     return _beside(f"pretrained_models/{name}")
 
 
+def _in_checkout(name: str) -> bool:
+    return (_PACKAGE.parent / _SCRIPTS[name]).is_file()
+
+
 def command(name: str) -> str:
     """How a command of `metaf2n` is called here: in a checkout, as its script."""
-    script = _PACKAGE.parent / _SCRIPTS[name]
-    return f"python {_SCRIPTS[name]}" if script.is_file() else f"metaf2n {name}"
+    return f"python {_SCRIPTS[name]}" if _in_checkout(name) else f"metaf2n {name}"
+
+
+def called(name: str) -> str:
+    """What a command of `metaf2n` is called here in a help text: in a checkout, by the name of its script."""
+    return Path(_SCRIPTS[name]).name if _in_checkout(name) else f"metaf2n {name}"
 
 
 def extra(name: str) -> str:
@@ -48,25 +58,39 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
       path: another file of this kind; None for the one that comes with this program.
 
     Raises:
-      UserError: it cannot be read or run.
+      UserError: it cannot be read or run, or lacks a name of the one that comes with this program.
     """
-    path = path or _beside("config.py")
     try:
-        return {name: value for name, value in runpy.run_path(str(path)).items() if name.isupper()}
+        values = runpy.run_path(str(path or _beside("config.py")))
     except Exception as error:  # whatever a user's file does
         raise UserError(Argument("config", path), f": {type(error).__name__}: {error}") from None
+    numbers = {name: value for name, value in values.items() if name.isupper()}
+    lacking = [name for name in read_config() if name not in numbers] if path else []
+    if lacking:
+        names = lacking[0] + (f", nor {len(lacking) - 1} other names" if lacking[1:] else "")
+        raise UserError(
+            Argument("config", path), f": has no {names}. Remedy: start from a copy of {_beside('config.py')}"
+        )
+    return numbers
 
 
 def weights_dir() -> Path:
     """The folder of weights: $METAF2N_WEIGHTS, else ./weights where there is one, else one in the user's cache."""
+    return _folders()[0]
+
+
+def _folders() -> list[Path]:
+    """Where weights are looked for: the first is the folder of weights.
+
+    A training makes ./weights for its checkpoints, which must not hide what the user's cache holds.
+    """
     named = os.environ.get(_VARIABLE)
     if named:
-        return Path(named)
-    if _HERE.is_dir():
-        return _HERE
+        return [Path(named)]
     import platformdirs
 
-    return platformdirs.user_cache_path("metaf2n_tf") / "weights"
+    cache = platformdirs.user_cache_path("metaf2n_tf") / "weights"
+    return [_HERE, cache] if _HERE.is_dir() else [cache]
 
 
 def exists(path: str | Path) -> bool:
@@ -75,8 +99,9 @@ def exists(path: str | Path) -> bool:
 
 
 def find(path: str | Path) -> Path:
-    """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights."""
+    """A path itself; one of the form `weights/NAME` that is not there, in the folder of weights or the user's cache."""
     path = Path(path)
     if path.parts[:1] != _HERE.parts or exists(path):
         return path
-    return weights_dir().joinpath(*path.parts[1:])
+    looked_for = [folder.joinpath(*path.parts[1:]) for folder in _folders()]
+    return next(filter(exists, looked_for), looked_for[0])

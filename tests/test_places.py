@@ -49,6 +49,21 @@ def test_what_is_not_in_weights_is_found_in_the_folder_of_weights(home, monkeypa
     assert not places.exists("weights/Model0/model-6")
 
 
+def test_checkpoints_in_weights_do_not_hide_what_the_cache_holds(home, monkeypatch):
+    cached = home / "cache" / "metaf2n_tf" / "weights" / "a.npz"
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    Path("weights/Model0").mkdir(parents=True)  # as a training makes it
+    assert places.find("./weights/a.npz") == cached
+    assert places.find("./weights/b.npz") == Path("weights/b.npz")  # where it is fetched to
+    Path("weights/a.npz").touch()
+    assert places.find("./weights/a.npz") == Path("weights/a.npz")
+    monkeypatch.setenv("METAF2N_WEIGHTS", "elsewhere")
+    assert places.find("./weights/c.npz") == Path("elsewhere/c.npz")
+    cached.with_name("c.npz").touch()
+    assert places.find("./weights/c.npz") == Path("elsewhere/c.npz")
+
+
 @pytest.mark.parametrize("installed", [False, True])
 def test_what_comes_with_the_program_lies_beside_or_inside_the_package(root, tmp_path, monkeypatch, installed):
     if installed:
@@ -59,11 +74,12 @@ def test_what_comes_with_the_program_lies_beside_or_inside_the_package(root, tmp
         monkeypatch.setattr(places, "_PACKAGE", package)
         assert places.shipped("metaf2n_lite.npz") == package / "pretrained_models" / "metaf2n_lite.npz"
         assert places.read_config()["TASK_LR"] == 7
-        assert places.command("faces") == "metaf2n faces"
+        assert places.command("faces") == places.called("faces") == "metaf2n faces"
     else:
         assert places.shipped("metaf2n_lite.npz") == root / "pretrained_models" / "metaf2n_lite.npz"
         assert len(np.load(places.shipped("metaf2n_lite.npz")).files) > 0
         assert places.command("faces") == "python generate_test_faces.py"
+        assert places.called("tfrecord") == "generate_tfrecord.py"
         assert places._SCRIPTS.keys() <= COMMANDS.keys()
         assert all(places.command(name).startswith("python ") for name in places._SCRIPTS)
         spec = importlib.util.spec_from_file_location("published", root / "config.py")

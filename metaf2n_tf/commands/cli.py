@@ -10,6 +10,7 @@ import io
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from metaf2n_tf.commands import common_flags
 from metaf2n_tf.data import size
@@ -169,6 +171,14 @@ def _parse_flags(argv: list[str]) -> list[str]:
         sys.exit(OK)
 
 
+def _help(text: str, name: str) -> str:
+    """A command's description. As `metaf2n` shows it, which may have no scripts beside it, all examples are its own."""
+    if not name.startswith("metaf2n "):
+        return text
+    lines = re.sub(r"^python \S+", name, text, flags=re.MULTILINE).splitlines(keepends=True)
+    return "".join(line for number, line in enumerate(lines) if line == "\n" or line not in lines[:number])
+
+
 def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     """Parse the command line, call the command and exit with its code; a `UserError` is one line and exit code 2.
 
@@ -177,7 +187,7 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
       argv: the command line, its name first; None for that of the process.
     """
     argv = list(sys.argv if argv is None else argv)
-    sys.modules["__main__"].__doc__ = command.__doc__  # which absl shows as the help
+    sys.modules["__main__"].__doc__ = _help(command.__doc__ or "", argv[0])  # which absl shows
     sys.argv[0] = argv[0]
     command.define_flags()
     for module in (command, common_flags):
@@ -186,6 +196,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
 
     def guarded(argv: list[str]) -> int:
         names = argv[1:]
+        if not flags.FLAGS["verbosity"].present:
+            absl_logging.set_verbosity(absl_logging.WARNING)  # absl's INFO lets other packages tell of every step
         try:
             if "max_megapixels" in flags.FLAGS:
                 size.set_max_megapixels(flags.FLAGS.max_megapixels)
@@ -210,8 +222,10 @@ def path_of(flag: str, names: Sequence[str]) -> str:
     """The path that is named with a flag that has a default or, in its place, without one.
 
     Raises:
-      UserError: both, or several.
+      UserError: both, or several, or nothing of the name that is given without the flag.
     """
     if len(names) > (0 if flags.FLAGS[flag].present else 1):
         raise UserError(f"unexpected argument {names[-1]!r} (--help lists the flags)")
+    if names and not os.path.exists(names[0]):
+        raise UserError(f"{names[0]}: no such file or folder")
     return names[0] if names else str(flags.FLAGS[flag].value)

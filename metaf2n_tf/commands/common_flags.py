@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from metaf2n_tf import places
 from metaf2n_tf.data import size
 from metaf2n_tf.faces import restorers
 
@@ -29,10 +30,10 @@ def define_upscaling() -> None:
     flags.DEFINE_integer("tile", 256, "Tile side in LQ pixels; 0 takes the whole photo at once.")
     flags.DEFINE_integer("tile_pad", None, "Context pixels around a tile. Default: what the network sees.")
     flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16", "float16"], "Arithmetic of the super-resolution.")
-    flags.DEFINE_string("detector", None, "Face detector, where no --face_dir is given; see generate_test_faces.py.")
+    flags.DEFINE_string("detector", None, f"Face detector, where no --face_dir is given; see {places.called('faces')}.")
     flags.DEFINE_string(
         "restorer",
         None,
         f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
-        "generate_test_faces.py.",
+        f"{places.called('faces')}.",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
 
 TAKES = ""
@@ -18,20 +18,24 @@ def define_flags() -> None:
     """Define the flags."""
     flags.DEFINE_string("input_dir", None, "Folder of LQ photos.", required=True)
     flags.DEFINE_string(
-        "face_dir", None, "Folder with Face_LQ and Face_HQ (generate_test_faces.py). Left out: faces are found here."
+        "face_dir", None, f"Folder with Face_LQ and Face_HQ ({places.called('faces')}). Left out: faces are found here."
     )
     flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name. Left out: only metrics that need none.")
     flags.DEFINE_string(
         "output_dir", "./results/experiment", "Folder for tables, plot, measurements, pictures and report."
     )
-    flags.DEFINE_string("model_dir", None, "Weights, as for test.py.")
+    flags.DEFINE_string("model_dir", None, f"Weights, as for {places.called('upscale')}.")
     flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE.")
     flags.DEFINE_string(
         "fine_tune_num",
         "0,1,2,5,10",
-        "Numbers of steps, and auto or auto:N, as for test.py; 0 is always among them.",
+        f"Numbers of steps, and auto or auto:N, as for {places.called('upscale')}; 0 is always among them.",
     )
-    flags.DEFINE_list("strength", ["1"], "Shares of the adaptation's change of the weights, 0 to 1, as for test.py.")
+    flags.DEFINE_list(
+        "strength",
+        ["1"],
+        f"Shares of the adaptation's change of the weights, 0 to 1, as for {places.called('upscale')}.",
+    )
     flags.DEFINE_list("task_lr", [], "Learning rates, like 1e-3,1e-2. Default: the one that suits the weights.")
     flags.DEFINE_string("patch_size", "64", "Sides of the HQ face patches in pixels.")
     flags.DEFINE_string("patch_num_per_img", "16", "Numbers of patches cut from each face.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.errors import Argument, UserError
 
@@ -17,7 +17,7 @@ TAKES = ""
 
 def define_flags() -> None:
     """Define the flags."""
-    flags.DEFINE_string("model_dir", None, "Weights, as for test.py.", required=True)
+    flags.DEFINE_string("model_dir", None, f"Weights, as for {places.called('upscale')}.", required=True)
     flags.DEFINE_string("blend", None, "Other weights of the same network and their share, FILE:SHARE.")
     flags.DEFINE_string("output", None, "The .npz to write.", required=True)
     flags.DEFINE_bool("half", False, "Round to half precision: half the size.")

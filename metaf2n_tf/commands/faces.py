@@ -4,13 +4,17 @@ metaf2n faces LQ -o FACES
 python generate_test_faces.py --input_dir LQ --output_dir FACES
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.faces import restorers
+
+PUBLISHED_FACES = "./datasets/RealFaces200"
+BESIDE = "_faces"  # the folder of a photo's faces, or a folder's, is called so where nothing else is said
 
 TAKES = "photo, or folder of photos"
 
@@ -18,8 +22,16 @@ TAKES = "photo, or folder of photos"
 def define_flags() -> None:
     """Define the flags."""
     flags.DEFINE_string("input_dir", "./datasets/RealFaces200/LQ", "Folder of LQ photos.")
-    flags.DEFINE_string("output_dir", "./datasets/RealFaces200", "Folder for Face_LQ and Face_HQ.", short_name="o")
-    flags.DEFINE_string("model_dir", None, "SR weights, which self_ensemble restores with; as for test.py.")
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        f"Folder for Face_LQ and Face_HQ. Default: {PUBLISHED_FACES}; for a photo or folder that is named without "
+        f"--input_dir, NAME{BESIDE} beside it.",
+        short_name="o",
+    )
+    flags.DEFINE_string(
+        "model_dir", None, f"SR weights, which self_ensemble restores with; as for {places.called('upscale')}."
+    )
     flags.DEFINE_string(
         "detector",
         None,
@@ -54,10 +66,15 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.import_tensorflow()
     from metaf2n_tf.commands.runs import faces
 
+    given = Path(cli.path_of("input_dir", names))
+    output_dir = Path(args.output_dir or PUBLISHED_FACES)
+    if names and not args.output_dir:
+        given = Path(os.path.abspath(given))  # "." has no name
+        output_dir = given.with_name((given.stem if given.is_file() else given.name) + BESIDE)
     options = cli.options_from(
         faces.Options,
-        input_dir=Path(cli.path_of("input_dir", names)),
-        output_dir=Path(args.output_dir),
+        input_dir=given,
+        output_dir=output_dir,
         model_dir=cli.optional_path(args.model_dir),
         exemplar_dir=cli.optional_path(args.exemplar_dir),
         exemplar_map=cli.optional_path(args.exemplar_map),

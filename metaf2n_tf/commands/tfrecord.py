@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
 from metaf2n_tf.errors import UserError
 
@@ -27,7 +27,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("stride", 200, "Pixels from one background crop to the next.", lower_bound=1)
     flags.DEFINE_integer("face_size", 256, "Side of the faces; larger ones are resized to it.", lower_bound=8)
     flags.DEFINE_string(
-        "parsing_dir", None, "Folder of the faces' parsing maps, of the same names; for train_kdfsrnet.py."
+        "parsing_dir", None, f"Folder of the faces' parsing maps, of the same names; for {places.called('distill')}."
     )
     flags.DEFINE_float(
         "min_gradient", None, "Leave out background crops whose log mean squared gradient is below this, like -6."

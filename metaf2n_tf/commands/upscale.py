@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from metaf2n_tf import runtime
+from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
 
 PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
@@ -27,7 +27,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "face_dir",
         None,
-        f"Folder with Face_LQ and Face_HQ (generate_test_faces.py). Left out: {PUBLISHED_FACES} if --input_dir is "
+        f"Folder with Face_LQ and Face_HQ ({places.called('faces')}). Left out: {PUBLISHED_FACES} if --input_dir is "
         "left out too and faces are there, else faces are found and restored here.",
     )
     flags.DEFINE_string(
@@ -41,7 +41,8 @@ def define_flags() -> None:
         "model_dir",
         None,
         "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, .npz, or a name of "
-        "download_weights.py. Default: ./pretrained_models/model-new where it is, else the shipped metaf2n_lite.",
+        f"{places.called('weights')}. Default: ./pretrained_models/model-new where it is, else the shipped "
+        "metaf2n_lite.",
     )
     flags.DEFINE_string(
         "blend", None, "Other weights of the same network and their share, FILE:SHARE, like wdn.npz:0.5."

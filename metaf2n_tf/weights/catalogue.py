@@ -288,7 +288,8 @@ CATALOGUE = {
 def find(named: str | Path) -> Path:
     """Where the weights are that a user names: by a path, or else by a name of the catalogue.
 
-    A path that is there always wins; one of the form `weights/NAME` that is not is in the folder of weights.
+    A path that is there always wins; one of the form `weights/NAME` that is not is in the folder of weights, or in the
+    user's cache.
 
     Raises:
       UserError: a name of the catalogue whose file is not there; the message says how to get it.

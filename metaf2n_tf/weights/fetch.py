@@ -234,6 +234,7 @@ def fetch(name: str, entry: Entry) -> Path:
     if isinstance(source, Shipped):
         raise UserError(f"{target}: is gone. Remedy: get it again with {entry.where}")
     scratch = target.parent / f".{name}.part"  # stays where the download breaks off, so that it can go on
+    files.make_folder(target.parent)  # first, as a message should name it
     files.make_folder(scratch)
     try:
         with files.alone_in(scratch):

@@ -1,10 +1,12 @@
 """Whole commands, as a user runs them, with a tiny network."""
 
+import importlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,8 @@ import recipe
 from conftest import make_tiny_sr
 from PIL import Image
 
+from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.main import COMMANDS
 from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.weights import npz, tf1_checkpoint
@@ -386,6 +390,46 @@ def test_mistakes_are_one_line_and_exit_code_2(place, arguments, message):
     assert message in errors[0]
     assert log.splitlines()[-1] == errors[0]
     assert not list(place.out.rglob("*.png"))
+
+
+@pytest.mark.parametrize("script", ["test.py", "generate_test_faces.py", "calculate_metrics.py"])
+def test_a_name_without_its_flag_is_not_called_a_folder(tmp_path, script):
+    assert commands.run(tmp_path, script, "gone.jpg", code=2) == "error: gone.jpg: no such file or folder\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "printed"), [([], ""), (["--verbosity=0"], "of another package")])
+def test_the_log_of_other_packages_is_not_on_stderr_unasked(tmp_path, root, given, printed):
+    code = """
+import logging, sys, types
+from metaf2n_tf.commands import cli
+command = types.ModuleType("command", "Log.")
+command.TAKES, command.define_flags = "", lambda: None
+command.main = lambda flags, names: logging.getLogger("other").info("of another package")
+cli.run(command, sys.argv)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert done.stderr.strip().endswith(printed)
+    assert bool(done.stderr) == bool(printed)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_metaf2n_has_examples_of_metaf2n(name):
+    module = importlib.import_module(f"metaf2n_tf.commands.{name}")
+    assert cli._help(module.__doc__, "test.py") == module.__doc__
+    shown = cli._help(module.__doc__, f"metaf2n {name}")
+    examples = [line for line in shown.splitlines() if line.startswith(("python ", "metaf2n "))]
+    assert examples
+    assert all(line.startswith(f"metaf2n {name} ") for line in examples)
+    assert len(set(examples)) == len(examples)
+    assert shown.splitlines()[0] == module.__doc__.splitlines()[0]
 
 
 def test_remarks_of_the_library_name_flags_in_the_log_and_in_the_record(place):

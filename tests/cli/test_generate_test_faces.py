@@ -74,6 +74,14 @@ def test_gpen_is_the_default_where_its_file_is(place):
     assert not np.array_equal(place.read("Face_HQ/portrait_0.png"), hq)
 
 
+def test_the_faces_of_a_photo_that_is_named_lie_beside_it(place):
+    os.rename(place.photos / "portrait.png", place.home / "portrait.png")
+    commands.run(place.home, "generate_test_faces.py", "portrait.png", "--detector", "mtcnn")
+    made = sorted(str(file.relative_to(place.home)) for file in place.home.glob("portrait_faces/*/*"))
+    assert made == ["portrait_faces/Face_HQ/portrait_0.png", "portrait_faces/Face_LQ/portrait_0.png"]
+    assert sorted(path.name for path in place.home.iterdir()) == ["LQ", "portrait.png", "portrait_faces", "weights"]
+
+
 def test_the_published_files_and_the_published_command(place):
     """Untrained RetinaFace: what it finds means nothing, but it must be chosen, run, and give whole pairs."""
     write_pth(place.weights / "RetinaFace-R50.pth", retinaface_state_dict())

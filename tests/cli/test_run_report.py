@@ -30,7 +30,8 @@ def report(place, *arguments, code=0):
     [
         ([], "error: expected one folder of results, that upscale --report has written (--help lists the flags)\n"),
         (["out", "more"], "error: expected one folder of results"),
-        (["out"], "error: out: there is no report_parts in it. Remedy: run upscale with --report\n"),
+        (["nowhere"], "error: nowhere: no such folder\n"),
+        (["."], "error: .: there is no report_parts in it. Remedy: run upscale with --report\n"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, message):

@@ -29,6 +29,7 @@ def arguments(folder, **changes):
         (["--set", "META_LRR=1"], "error: --set META_LRR: no such name in config.py; META_LR?"),
         (["--config", "mine.py"], "error: HEIGHT = 3: expected a whole number of at least 4"),
         (["--config", "broken.py"], "error: --config broken.py: SyntaxError: "),
+        (["--config", "some.py"], "error: --config some.py: has no CHANNEL, nor "),
         (["--config", "gone.py"], "error: --config gone.py: FileNotFoundError: "),
         (["--step", "-1"], "flag --step"),
         ([], "whole_face.tfrecord: no such TFRecord set"),
@@ -37,6 +38,7 @@ def arguments(folder, **changes):
 def test_mistakes_are_one_line(tmp_path, root, given, message):
     config = (root / "config.py").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(f"{config}HEIGHT = WIDTH = 3\n", encoding="utf-8")
+    (tmp_path / "some.py").write_text("HEIGHT = WIDTH = 4\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("HEIGHT =", encoding="utf-8")
     printed = run(tmp_path, "main.py", "--gpu", "-1", *given, code=2)
     assert message in printed

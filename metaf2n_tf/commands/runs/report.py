@@ -20,8 +20,10 @@ def run(folder: Path, output: Path) -> int:
     """Make the page of a folder of results, or of an experiment. Returns the exit code.
 
     Raises:
-      UserError: there is nothing to make it of, or it cannot be written.
+      UserError: there is no such folder, or nothing to make it of, or it cannot be written.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
     parts = sorted((folder / upscale_report.PARTS).rglob("*.json"))
     if not parts:
         raise UserError(f"{folder}: there is no {upscale_report.PARTS} in it. Remedy: run upscale with --report")

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from absl import logging
-
 from metaf2n_tf import places
 from metaf2n_tf.commands.cli import OK, SOME_FAILED, say, spelled
 from metaf2n_tf.data import files
@@ -114,7 +112,6 @@ def _write(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, options: O
     if options.runner is None:
         local.write_set(tfrecord, pictures, wanted, options.workers, spelled)
         return
-    logging.set_verbosity(logging.WARNING)  # Beam tells of every step
     try:
         from metaf2n_tf.data.tfrecords import beam
     except ImportError as error:
