@@ -60,16 +60,17 @@ def read_config(path: Path | None = None) -> dict[str, Any]:
     Raises:
       UserError: it cannot be read or run, or lacks a name of the one that comes with this program.
     """
+    file = path or _beside("config.py")
     try:
-        values = runpy.run_path(str(path or _beside("config.py")))
+        values = runpy.run_path(str(file))
     except Exception as error:  # whatever a user's file does
-        raise UserError(Argument("config", path), f": {type(error).__name__}: {error}") from None
+        raise UserError(Argument("config", file), f": {type(error).__name__}: {error}") from None
     numbers = {name: value for name, value in values.items() if name.isupper()}
     lacking = [name for name in read_config() if name not in numbers] if path else []
     if lacking:
         names = lacking[0] + (f", nor {len(lacking) - 1} other names" if lacking[1:] else "")
         raise UserError(
-            Argument("config", path), f": has no {names}. Remedy: start from a copy of {_beside('config.py')}"
+            Argument("config", file), f": has no {names}. Remedy: start from a copy of {_beside('config.py')}"
         )
     return numbers
 
