@@ -121,6 +121,7 @@ def test_pictures_of_all_sizes_go_through_one_compiled_network(golden):
         next(fid.features(inception_params(), [], "area"))
 
 
+@pytest.mark.slow
 def test_published_fid_of_two_folders(golden, tmp_path):
     case, _ = golden("inception")
     expected, moments = META["fid"], []
