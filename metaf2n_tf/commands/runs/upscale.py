@@ -23,6 +23,7 @@ from metaf2n_tf.data import files, images
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.finish.finishing import Finishing
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.upscale import steps
@@ -112,6 +113,7 @@ class Session:
     def __init__(self, options: Options, device: str, reported: Reported | None):
         self.options, self.reported = options, reported
         self.model = load_model(options, device)
+        self.finishing = Finishing()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
@@ -147,11 +149,12 @@ class Session:
         unadapted: list[np.ndarray] = []
 
         def upscale(params: sr.Params) -> np.ndarray:
-            if params is not self.model.unadapted:
-                return self.model.upscale(photo.rgb, params, photo.depth)
-            if not unadapted:
-                unadapted.append(self.model.upscale(photo.rgb, params, photo.depth))
-            return unadapted[0]
+            if params is self.model.unadapted and unadapted:
+                return unadapted[0]
+            levels = self.finishing(self.model.upscale(photo.rgb, params, photo.depth), photo)
+            if params is self.model.unadapted:
+                unadapted.append(levels)
+            return levels
 
         levels: dict[Variant, np.ndarray] = {}
         if self.options.report:

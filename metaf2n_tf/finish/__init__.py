@@ -1,0 +1,1 @@
+"""What is done to the network's x4 picture before it is written."""
