@@ -143,8 +143,8 @@ class Experiment:
         """Whether a measured photo's part of the report is there, if one is asked for."""
         return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path, missing: Mapping[Configuration, Sequence[Steps]]) -> dict:
-        """Measure what is missing of one photo. Returns what the progress bar shows.
+    def process(self, name: Path, missing: Mapping[Configuration, Sequence[Steps]]) -> str:
+        """Measure what is missing of one photo. Returns what is said of it.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
@@ -162,7 +162,7 @@ class Experiment:
             self.records.save()
         if self.options.report:
             experiment_files.write_part(self._part_path(name), name, one_photo.part())
-        return {"faces": len(pairs)}
+        return f"{name}: {counted(len(pairs), 'face', 'faces')}"
 
     def lacks_gt(self, name: Path) -> bool:
         """Whether there are ground truths, but none that a measured photo could be compared with."""
@@ -307,11 +307,11 @@ def run(options: Options) -> int:
             are = counted(len(done), "photo is", "photos are")
             cli.say(f"{are} measured already: skipped (--overwrite measures them anew)")
 
-        def process(photo: Path) -> dict:
+        def process(photo: Path) -> str:
             name = photo.relative_to(options.input_dir)
-            shown = experiment.process(name, missing[name])
+            became = experiment.process(name, missing[name])
             done.add(name)
-            return shown
+            return became
 
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
         failed = process_all(todo, process) if todo else 0

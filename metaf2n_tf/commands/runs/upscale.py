@@ -326,11 +326,18 @@ def run(options: Options) -> int:
     return cli.SOME_FAILED if failed else cli.OK
 
 
+def _in_words(name: Path, record: dict) -> str:
+    """What is said of a photo whose result is there."""
+    losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+    loss = f", loss {losses[0]} -> {losses[-1]}" if losses else ""
+    return f"{name}: {counted(record['faces'], 'face', 'faces')}{loss}"
+
+
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
         pictures, computed = session.compute(name)
         record, part = computed.record, part_path(options.output_dir, name)
@@ -350,8 +357,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
-        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+        return _in_words(name, record)
 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if options.adapts else ""
