@@ -20,13 +20,13 @@ class FaceSource:
     SETTINGS = ("detector", "detector_weights", "restorer", "restorer_weights")
 
     def __init__(self, face_dir: Path | None, detector: str | None, restorer: str | None, model: MetaF2N):
-        """Build what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous.
+        """Choose what is needed; see `FaceFinder` for `detector` and `restorer`, which `face_dir` makes superfluous.
 
         Raises:
           UserError: as `FaceFinder`, or the restorer takes exemplars, which can only be named where a folder of faces
             is made.
         """
-        self._face_dir, finder = face_dir, None
+        self._face_dir, self._finder = face_dir, None
         if face_dir is not None:
             self._pairs: Callable[[np.ndarray, Path], list[Pair]] = lambda _, name: folder.read_pairs(face_dir, name)
         else:
@@ -38,9 +38,14 @@ class FaceSource:
                     "faces as ",
                     Argument("face_dir"),
                 )
-            finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
-            self._pairs = finder.pairs
-        self.settings = {name: getattr(finder, name, None) for name in self.SETTINGS}
+            self._finder = FaceFinder(detector, restorer, sr=lambda: model.unadapted)
+            self._pairs = self._finder.pairs
+        self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+
+    def load(self) -> None:
+        """Load what finds and restores faces, before any photo is seen; a UserError where it cannot be used."""
+        if self._finder:
+            self._finder.load()
 
     def inputs(self, name: Path) -> list[int]:
         """Checksums of the files of a photo's faces, where they come from files."""

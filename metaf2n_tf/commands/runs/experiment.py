@@ -314,6 +314,8 @@ def run(options: Options) -> int:
             return became
 
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
+        if todo:
+            experiment.faces.load()
         failed = process_all(todo, process) if todo else 0
         measured = [name for name in names if name in done]
         if not measured:

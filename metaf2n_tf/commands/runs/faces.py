@@ -84,6 +84,7 @@ def _face_finder(options: Options) -> FaceFinder:
     find_faces = FaceFinder(sr=sr, **{name: getattr(options, name) for name in names})
     if options.save_aligned:
         restorers.check_aligns("save_aligned", find_faces.restorer)
+    find_faces.load()
     return find_faces
 
 

@@ -336,6 +336,8 @@ def _in_words(name: Path, record: dict) -> str:
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
+    if session.faces:
+        session.faces.load()
 
     def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
