@@ -15,7 +15,7 @@ from metaf2n_tf.commands.runs import experiment_files
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import encoding, files, images
 from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
@@ -150,7 +150,7 @@ class Experiment:
           UserError: the photo or one of its faces cannot be used.
         """
         photo = images.read_photo(self.options.input_dir / name, SCALE if self.keeps_pictures else 0)
-        gt = photo_views.read_gt(self.gts, name, photo.size)
+        gt = photo_views.read_gt(self.gts, name, photo_views.x4(photo))
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
@@ -204,7 +204,7 @@ class _OnePhoto:
             return self._unadapted
         levels = model.upscale(photo.rgb, params, photo.depth)
         measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
-        png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
+        png = encoding.encode(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)
         failed = {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
         result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
@@ -263,7 +263,7 @@ class _OnePhoto:
     def part(self) -> bytes:
         """The report's part: the pictures of the first seed, the faces, and the losses of every inner loop."""
         experiment, name, sweep = self._experiment, self._name, self._experiment.sweep
-        bicubic = photo_views.bicubic(self._photo)
+        bicubic = photo_views.bicubic(self._photo, photo_views.x4(self._photo))
         views = [View(photo_views.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
         losses = []
         for configuration in sweep.configurations:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from metaf2n_tf import places, runtime
@@ -19,10 +18,12 @@ from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
 from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import encoding, files, formats, images
+from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.finishing import Finishing
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
@@ -41,7 +42,7 @@ class Options:
 
     suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
-    those who name none (model_dir).
+    those who name none (model_dir), or writes with a format's default, or one that loses nothing (quality).
     """
 
     input_dir: Path = field(metadata=APART)
@@ -67,6 +68,9 @@ class Options:
     gt_dir: Path | None = field(metadata=APART)
     gpu: str | None = field(metadata=APART)
     suffix: str = field(default="", metadata=APART)
+    outscale: float = SCALE
+    format: str = "png"
+    quality: int | None = None
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
@@ -80,6 +84,8 @@ class Options:
             raise UserError(Argument("report"), ": needs a folder. Remedy: ", Argument("output_dir"))
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
+        outscale.check(self.outscale)
+        formats.quality_of(self.format, self.quality)
         folder.check_face_dir(self.face_dir)
 
     @property
@@ -113,7 +119,8 @@ class Session:
     def __init__(self, options: Options, device: str, reported: Reported | None):
         self.options, self.reported = options, reported
         self.model = load_model(options, device)
-        self.finishing = Finishing()
+        self.finishing = Finishing(outscale=options.outscale)
+        self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
@@ -173,7 +180,7 @@ class Session:
           name: its path relative to the input folder.
 
         Returns:
-          `{variant: encoded PNG}`, and what they come of.
+          `{variant: encoded picture}`, and what they come of.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
@@ -184,7 +191,8 @@ class Session:
         except OSError as error:
             path = error.filename or options.input_dir / name
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, SCALE)
+        photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
+        formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
         pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
         if used_whole(pairs, options.patch_size):
             cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
@@ -197,8 +205,12 @@ class Session:
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
         levels, used = self._upscale(adaptation, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
-        pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
+        alpha = self.finishing.alpha(photo)
+        pictures = {
+            variant: encoding.encode(levels[variant], alpha, photo, options.format, options.quality)
+            for variant in options.variants
+        }
+        self._say_lost(name, photo)
         note = self._note(adaptation, used)
         if note:
             cli.say(f"{name}: {note}")
@@ -217,11 +229,17 @@ class Session:
             "tile_used": self.model.resolver.used_tile,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
-            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
+            "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
             **self.names,
             **self.settings,
         }
         return pictures, Computed(name, photo, pairs, adaptation, levels, record)
+
+    def _say_lost(self, name: Path, photo: images.Photo) -> None:
+        """What the format cannot keep of a photo, once for all photos of which the same is to be said."""
+        if lost := [loss for loss in encoding.losses(photo, self.options.format) if loss not in self._lost]:
+            cli.say(f"{name}: as {FORMATS[self.options.format].title}, {'; '.join(lost)} (said once)")
+        self._lost.update(lost)
 
     def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
         if not self.options.adapts:
@@ -235,14 +253,9 @@ def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
-    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
-    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
-
-
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
     """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    result = name.with_name(f"{name.stem}{options.suffix}.png")
+    result = name.with_name(f"{name.stem}{options.suffix}.{options.format}")
     return {variant: place / result for variant, place in options.variants.items()}
 
 
