@@ -73,6 +73,11 @@ def define_flags() -> None:
         f"1 to 100, of formats that lose something (webp loses nothing at 100). Default: {', '.join(losing)}.",
     )
     common_flags.define_upscaling()
+    flags.DEFINE_integer(
+        "min_face", 0, "Least LQ pixels of a face's shorter side; smaller ones are left out.", lower_bound=0
+    )
+    flags.DEFINE_bool("paste_faces", False, "Put the restored faces into the results.")
+    flags.DEFINE_float("paste_strength", 1.0, "Their opacity, 0 to 1.")
     common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
     flags.DEFINE_bool(

@@ -21,6 +21,7 @@ from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.finish.finishing import Finishing
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.networks import sr
@@ -57,6 +58,7 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
+    color_fix: str
     niqe: str = field(metadata=APART)
     save_pictures: bool = field(metadata=APART)
     report: bool = field(metadata=APART)
@@ -100,6 +102,7 @@ class Experiment:
         axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
         cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        self.finishing = Finishing(color_fix=options.color_fix)
         self.made_with = settings_of(options, self.model, self.faces, device)
 
     @property
@@ -202,7 +205,7 @@ class _OnePhoto:
         model, photo = self._experiment.model, self._photo
         if params is model.unadapted and self._unadapted is not None:
             return self._unadapted
-        levels = model.upscale(photo.rgb, params, photo.depth)
+        levels = self._experiment.finishing(model.upscale(photo.rgb, params, photo.depth), photo)
         measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
         png = encoding.encode(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)

@@ -17,14 +17,24 @@ from metaf2n_tf.commands.runs import deciding, results
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
-from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
+from metaf2n_tf.commands.runs.upscale_report import (
+    REPORT,
+    Computed,
+    Finished,
+    Variant,
+    part_path,
+    show_photo,
+    write_page,
+)
 from metaf2n_tf.data import encoding, files, formats, images
 from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.faces.restored import PlacedFace
 from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.finishing import Finishing
+from metaf2n_tf.finish.paste import check_strength
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.upscale import steps
@@ -61,6 +71,10 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
+    min_face: int
+    paste_faces: bool
+    paste_strength: float
+    color_fix: str
     recursive: bool = field(metadata=APART)
     ext: list[str] = field(metadata=APART)
     overwrite: bool = field(metadata=APART)
@@ -84,6 +98,9 @@ class Options:
             raise UserError(Argument("report"), ": needs a folder. Remedy: ", Argument("output_dir"))
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
+        check_strength(self.paste_strength)
+        if self.paste_strength != 1 and not self.paste_faces:
+            raise UserError(Argument("paste_strength"), ": is for ", Argument("paste_faces"))
         outscale.check(self.outscale)
         formats.quality_of(self.format, self.quality)
         folder.check_face_dir(self.face_dir)
@@ -97,6 +114,11 @@ class Options:
     def adapts(self) -> bool:
         """Whether any result may be adapted."""
         return steps.most_steps(self.fine_tune_num) > 0 and max(self.strength) > 0
+
+    @property
+    def finishing(self) -> Finishing:
+        """What is done to the x4 pictures."""
+        return Finishing(self.paste_strength if self.paste_faces else 0, self.color_fix, self.outscale)
 
     @property
     def variants(self) -> dict[Variant, Path]:
@@ -119,14 +141,14 @@ class Session:
     def __init__(self, options: Options, device: str, reported: Reported | None):
         self.options, self.reported = options, reported
         self.model = load_model(options, device)
-        self.finishing = Finishing(outscale=options.outscale)
+        self.finishing = options.finishing
         self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
-        if options.face_dir is not None or options.adapts:
-            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        if options.face_dir is not None or options.adapts or self.finishing.paste_strength:
+            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model, options.min_face)
         self.settings = deciding.settings_of(options, self.model, self.faces, device)
         self.names = deciding.names_of(options)
 
@@ -147,23 +169,26 @@ class Session:
         return [key for key, value in plain(expected).items() if key not in record or record[key] != value]
 
     def _upscale(
-        self, adaptation: Adaptation, photo: images.Photo
-    ) -> tuple[dict[Variant, np.ndarray], dict[Steps, int]]:
+        self, adaptation: Adaptation, photo: images.Photo, faces: Sequence[PlacedFace]
+    ) -> tuple[dict[Variant, Finished], dict[Steps, int]]:
         """`{variant: levels}` of those asked for, and of no step for the report; and the numbers of steps in use.
 
         The picture of the unadapted weights is made once.
         """
-        unadapted: list[np.ndarray] = []
+        unadapted: list[Finished] = []
+        reports_without = self.options.report and self.finishing.paste_strength
 
-        def upscale(params: sr.Params) -> np.ndarray:
+        def upscale(params: sr.Params) -> Finished:
             if params is self.model.unadapted and unadapted:
                 return unadapted[0]
-            levels = self.finishing(self.model.upscale(photo.rgb, params, photo.depth), photo)
+            levels = self.model.upscale(photo.rgb, params, photo.depth)
+            without = self.finishing.without_faces()(levels, photo) if reports_without else None
+            finished = Finished(self.finishing(levels, photo, faces), without)
             if params is self.model.unadapted:
-                unadapted.append(levels)
-            return levels
+                unadapted.append(finished)
+            return finished
 
-        levels: dict[Variant, np.ndarray] = {}
+        levels: dict[Variant, Finished] = {}
         if self.options.report:
             levels[0, 1.0] = upscale(self.model.unadapted)
         used: dict[Steps, int] = {}
@@ -193,7 +218,9 @@ class Session:
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
         photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
         formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
-        pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
+        pastes = self.finishing.paste_strength > 0
+        faces = self.faces.faces(name, photo.rgb, placed=pastes) if self.faces else []
+        pairs = [face.pair for face in faces]
         if used_whole(pairs, options.patch_size):
             cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
         adaptation = self.model.adapt(
@@ -204,14 +231,15 @@ class Session:
             seed=[options.seed, zlib.crc32(os.fsencode(name))],
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
-        levels, used = self._upscale(adaptation, photo)
+        levels, used = self._upscale(adaptation, photo, faces)
         alpha = self.finishing.alpha(photo)
         pictures = {
-            variant: encoding.encode(levels[variant], alpha, photo, options.format, options.quality)
+            variant: encoding.encode(levels[variant].levels, alpha, photo, options.format, options.quality)
             for variant in options.variants
         }
         self._say_lost(name, photo)
-        note = self._note(adaptation, used)
+        pasted = sum(face.place is not None for face in faces) if pastes else 0
+        note = self._note(adaptation, used, len(faces) - pasted if pastes else 0)
         if note:
             cli.say(f"{name}: {note}")
         paths = _output_paths(options, name)
@@ -219,6 +247,7 @@ class Session:
             "photo": name.as_posix(),
             "size": list(photo.size),
             "faces": len(pairs),
+            "faces_pasted": pasted,
             "patches": adaptation.patches,
             "adapted": options.adapts and max(used.values()) > 0,
             "steps_used": used,
@@ -241,12 +270,17 @@ class Session:
             cli.say(f"{name}: as {FORMATS[self.options.format].title}, {'; '.join(lost)} (said once)")
         self._lost.update(lost)
 
-    def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
-        if not self.options.adapts:
-            return None
-        if not adaptation.patches:
-            return "no face, so super-resolved unadapted"
-        return "; ".join(map(cli.spelled, adaptation.remarks(used))) or None
+    def _note(self, adaptation: Adaptation, used: dict[Steps, int], lost: int) -> str | None:
+        """What is said of a photo; `lost` faces of the folder could not be pasted."""
+        remarks = []
+        if self.options.adapts:
+            remarks = [*map(cli.spelled, adaptation.remarks(used))]
+            if not adaptation.patches:
+                remarks = ["no face, so super-resolved unadapted"]
+        if lost:
+            are = counted(lost, "face of its folder is", "faces of its folder are")
+            remarks.append(f"{are} no part of the photo, so not pasted")
+        return "; ".join(remarks) or None
 
 
 def _numbers(losses: Sequence[float]) -> list[float | None]:
