@@ -1,4 +1,4 @@
-"""Every network in every format that is a graph, beside our own output. `test_other_programs` has the heavy programs."""
+"""Every network in every format that is a graph, beside our own. `test_other_programs` has the heavy programs."""
 
 import dataclasses
 from pathlib import Path
