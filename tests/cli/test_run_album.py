@@ -138,8 +138,10 @@ def test_a_photo_that_cannot_be_read_is_said_once_and_left_out(go):
 def test_photos_that_cannot_be_read_do_not_have_the_others_looked_at_again(go, monkeypatch):
     Path("LQ/bad.png").write_bytes(b"no picture")
     go(1, **ALBUM)
-    asked, pairs = [], FaceSource.pairs
-    monkeypatch.setattr(FaceSource, "pairs", lambda self, name, rgb: asked.append(name) or pairs(self, name, rgb))
+    asked, faces = [], FaceSource.faces
+    monkeypatch.setattr(
+        FaceSource, "faces", lambda self, name, *rest, **how: asked.append(name) or faces(self, name, *rest, **how)
+    )
     log = go(1, **ALBUM)
     assert asked == []
     assert "bad.png" in log
@@ -150,8 +152,10 @@ def test_faces_are_found_once(go, sample_lq, monkeypatch):
     keep_only("none.png")
     for name in ("a.png", "b.png"):
         shutil.copy(sample_lq, f"LQ/{name}")
-    asked, pairs = [], FaceSource.pairs
-    monkeypatch.setattr(FaceSource, "pairs", lambda self, name, rgb: asked.append(name) or pairs(self, name, rgb))
+    asked, faces = [], FaceSource.faces
+    monkeypatch.setattr(
+        FaceSource, "faces", lambda self, name, *rest, **how: asked.append(name) or faces(self, name, *rest, **how)
+    )
     found_here = {"face_dir": None, "detector": "mtcnn", "restorer": "self_ensemble", "report": True}
     log = go(**ALBUM, **found_here, patch_size=64)
     assert sorted(map(str, asked)) == ["a.png", "b.png", "none.png"]
