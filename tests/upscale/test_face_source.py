@@ -30,6 +30,14 @@ def test_faces_come_from_the_folder_or_are_found_in_the_pixels(tmp_path, model, 
     read = FaceSource(tmp_path / "faces", None, None, model)
     np.testing.assert_array_equal(read.pairs(Path("a.png"), rgb)[0][1], hq)
     assert set(read.settings.values()) == {None}
+    places = [source.faces(Path("a.png"), rgb)[0].place for source in (found, read)]
+    assert places[0] == places[1]
+    np.testing.assert_array_equal(images.to_levels(rgb)[places[0]], lq)
+    assert read.faces(Path("a.png"), rgb, placed=False)[0].place is None
+    side = min(lq.shape[:2])
+    for min_face, count in ((side, 1), (side + 1, 0)):
+        assert len(FaceSource(tmp_path / "faces", None, None, model, min_face).pairs(Path("a.png"), rgb)) == count
+        assert len(FaceSource(None, "mtcnn", "self_ensemble", model, min_face).pairs(Path("a.png"), rgb)) == count
     assert len(read.inputs(Path("a.png"))) == 2
 
 
