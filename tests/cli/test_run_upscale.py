@@ -16,6 +16,7 @@ from metaf2n_tf.commands.runs import report, upscale
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.faces.finder import FaceFinder
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.weights import npz
 
@@ -156,14 +157,17 @@ def test_names_of_equal_content_do_not_count(go):
     assert "anew, as" not in log
 
 
-def test_a_restorers_own_weights_count_by_content(go, sample_lq):
+def test_a_restorers_own_weights_count_by_content(go, sample_lq, monkeypatch):
+    """And are not loaded, nor is the detector, where all results are there."""
     shutil.copy(sample_lq, "LQ/a.png")
     found_here = {"face_dir": None, "detector": "mtcnn", "restorer": "faces_lite:faces.npz"}
     npz.write_npz(Path("faces.npz"), srvgg_weights.make_tiny())
     go(**found_here)
     first = records()["a.png"]
     assert (first["faces"], first["detector"], first["restorer"]) == (1, "mtcnn", "faces_lite")
-    assert "2 photos have their results already" in go(**found_here)
+    with monkeypatch.context() as patched:
+        patched.setattr(FaceFinder, "load", None)  # to be called by nobody
+        assert "2 photos have their results already" in go(**found_here)
     npz.write_npz(Path("faces.npz"), srvgg_weights.make_tiny(seed=8))
     assert "2 photos are made anew, as these are not those of the record: restorer_weights\n" in go(**found_here)
     assert records()["a.png"]["restorer_weights"] != first["restorer_weights"]

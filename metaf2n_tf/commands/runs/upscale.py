@@ -397,6 +397,8 @@ def run(options: Options) -> int:
         done, records = _find_done(session, names, found), found or {}
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
         failed = 0
+        if todo and session.faces:
+            session.faces.load()
         if todo and options.together:
             failed = _process_together(session, photos, todo, records)
         elif todo:
@@ -426,8 +428,6 @@ def _process_together(session: Session, photos: list[Path], todo: list[Path], re
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
-    if session.faces:
-        session.faces.load()
 
     def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
