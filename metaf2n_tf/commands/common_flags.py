@@ -37,3 +37,9 @@ def define_upscaling() -> None:
         f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
         f"{places.called('faces')}.",
     )
+    flags.DEFINE_enum(
+        "color_fix",
+        "none",
+        ["none", "lowpass"],
+        "Whose colours a result has: its own, or the photo's at low frequencies.",
+    )

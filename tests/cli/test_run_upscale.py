@@ -38,6 +38,10 @@ OPTIONS = upscale.Options(
     precision="float32",
     detector=None,
     restorer=None,
+    min_face=0,
+    paste_faces=False,
+    paste_strength=1.0,
+    color_fix="none",
     recursive=False,
     ext=[],
     overwrite=False,
@@ -103,6 +107,10 @@ CHANGES = {
     "tile_pad": (None, {"tile_pad": 3}, ["tile_pad"]),
     "precision": (None, {"precision": "bfloat16"}, ["precision"]),
     "blend": (None, {"blend": "other.npz:0.5"}, ["weights"]),
+    "min_face": (None, {"min_face": 8}, ["min_face"]),
+    "paste_faces": (None, {"paste_faces": True}, ["paste_faces"]),
+    "paste_strength": (None, {"paste_faces": True, "paste_strength": 0.5}, ["paste_faces", "paste_strength"]),
+    "color_fix": (None, {"color_fix": "lowpass"}, ["color_fix"]),
 }
 
 
@@ -235,6 +243,76 @@ def test_several_strengths_are_one_pass(go, monkeypatch):
     assert result("strength_0", "a.png") == pictures[0]
     with pytest.raises(UserError, match="strength=1.5: from 0"):
         go(strength=[1.5])
+
+
+def views_of(name):
+    part = json.loads(Path("out/report_parts", name).with_suffix(".json").read_text())
+    return [view["label"] for view in part["views"]]
+
+
+def pixels(*parts):
+    return np.asarray(Image.open(Path("out", *parts))).astype(int)
+
+
+def test_restored_faces_are_pasted_where_they_were_cut(go):
+    photo = np.asarray(Image.open("LQ/a.png"))
+    red = np.full((64, 48, 3), (255, 0, 0), np.uint8)
+    folder.write_pictures(Path("faces"), Path("a.png"), {folder.LQ: {0: photo[6:22, 4:16]}, folder.HQ: {0: red}})
+    go()
+    plain = pixels("a.png")
+    go(paste_faces=True, report=True)
+    pasted = pixels("a.png")
+    assert (records()["a.png"]["faces_pasted"], records()["none.png"]["faces_pasted"]) == (1, 0)
+    assert (pasted[56, 40] == (255, 0, 0)).all()  # rows 24 to 88, columns 16 to 64
+    outside = np.ones(plain.shape[:2], bool)
+    outside[24:88, 16:64] = False
+    assert (pasted[outside] == plain[outside]).all()
+    assert (
+        views_of("a.png")
+        == views_of("none.png")
+        == [
+            "LQ, bicubic",
+            "unadapted, no face pasted",
+            "unadapted",
+            "1 step, no face pasted",
+            "1 step",
+        ]
+    )
+    go(paste_faces=True, paste_strength=0.0)
+    assert (pixels("a.png") == plain).all()
+    assert records()["a.png"]["faces_pasted"] == 0
+    go(paste_faces=True, fine_tune_num=[0])
+    assert (pixels("a.png")[56, 40] == (255, 0, 0)).all()
+    go(paste_faces=True, min_face=13)
+    assert (records()["a.png"]["faces"], records()["a.png"]["faces_pasted"]) == (0, 0)
+
+
+def test_a_face_that_is_no_part_of_the_photo_is_not_pasted(go):
+    log = go(paste_faces=True)
+    assert "a.png: 1 face of its folder is no part of the photo, so not pasted" in log
+    assert records()["a.png"]["faces_pasted"] == 0
+    pasted = result("a.png")
+    go()
+    assert result("a.png") == pasted
+
+
+def test_a_result_gets_the_photos_colours(go):
+    def tint(name):
+        reduced = pixels(name).reshape(24, 4, 20, 4, 3).mean(axis=(1, 3))
+        return np.abs((reduced - np.asarray(Image.open(f"LQ/{name}"))).mean(axis=(0, 1))).max()
+
+    go()
+    assert tint("a.png") > 2
+    go(color_fix="lowpass")
+    assert tint("a.png") < 1
+
+
+@pytest.mark.parametrize("strength", [float("nan"), -1.0, 2.0])
+def test_impossible_opacities(go, strength):
+    with pytest.raises(UserError, match="paste_strength="):
+        go(paste_faces=True, paste_strength=strength)
+    with pytest.raises(UserError, match="paste_strength: is for paste_faces"):
+        go(paste_strength=0.5)
 
 
 def test_the_page_made_anew_is_the_same(go):

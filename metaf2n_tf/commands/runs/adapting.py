@@ -11,9 +11,10 @@ from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.commands.runs.saved_weights import SavedWeights
 from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
-from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.faces.restored import PlacedFace
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
+from metaf2n_tf.tiles import Area
 from metaf2n_tf.upscale import album, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.face_source import FaceSource
@@ -28,11 +29,12 @@ Inputs = Callable[[Path], dict]  # what tells a photo and its faces from others;
 class Prepared(NamedTuple):
     """What one photo is super-resolved with.
 
-    faces: how many it has; pairs: those that the report shows; results: of the adaptation, see `Adaptation.results`.
+    count: how many faces it has; faces: those that are shown or pasted; results: of the adaptation, see
+    `Adaptation.results`.
     """
 
-    faces: int
-    pairs: Sequence[Pair]
+    count: int
+    faces: Sequence[PlacedFace]
     adaptation: Adaptation
     results: Iterable[tuple[Steps, int, sr.Params]]
 
@@ -59,7 +61,8 @@ class Alone:
           UserError: a face cannot be used.
         """
         options = self._options
-        pairs = self._faces.pairs(name, photo.rgb) if self._faces else []
+        faces = self._faces.faces(name, photo.rgb, placed=options.finishing.pastes) if self._faces else []
+        pairs = [face.pair for face in faces]
         if used_whole(pairs, options.patch_size):
             _say_used_whole(str(name), options.patch_size)
         adaptation = self._model.adapt(
@@ -70,7 +73,7 @@ class Alone:
             seed=seed_of(options.seed, name),
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
-        return Prepared(len(pairs), pairs, adaptation, adaptation.results(options.fine_tune_num))
+        return Prepared(len(faces), faces, adaptation, adaptation.results(options.fine_tune_num))
 
     def note(self, name: Path, adaptation: Adaptation, used: Mapping[Steps, int]) -> str | None:
         """What a user must know of a photo's results, `{asked: number of steps that is used}`; it is said."""
@@ -103,10 +106,11 @@ class Together:
         Args:
           options, model, faces: as for `Alone`.
           inputs: see `Inputs`.
-          place: an empty folder, for faces that were found and that the report is to show.
+          place: an empty folder, for faces that are to be shown or pasted later.
         """
         self._options, self._model, self._faces, self._inputs = options, model, faces, inputs
-        self._place = place if options.report and options.face_dir is None else None
+        self._place = place if options.report or options.finishing.pastes else None
+        self._lies: dict[Path, list[Area | None]] = {}
         self._seen: dict[Path, dict | None] = {}
         self._note: str | None = None
         self._album = album.Album(
@@ -117,17 +121,18 @@ class Together:
             of_a_photo=album.most_of_a_photo(options.adapt),
         )
 
-    def _gather(self, photo: Path) -> dict:
+    def _gather(self, photo: Path) -> str:
         name = photo.relative_to(self._options.input_dir)
         self._seen[name] = _read(self._inputs, name)
         rgb = images.read_photo(photo, SCALE).rgb
-        pairs = self._faces.pairs(name, rgb) if self._faces else []
+        faces = self._faces.faces(name, rgb, placed=self._options.finishing.pastes) if self._faces else []
         if self._place:
-            lq: dict[int | None, np.ndarray] = {index: pair[0] for index, pair in enumerate(pairs)}
-            hq: dict[int | None, np.ndarray] = {index: pair[1] for index, pair in enumerate(pairs)}
+            lq: dict[int | None, np.ndarray] = {index: face.lq for index, face in enumerate(faces)}
+            hq: dict[int | None, np.ndarray] = {index: face.hq for index, face in enumerate(faces)}
             folder.write_pictures(self._place, name, {folder.LQ: lq, folder.HQ: hq})
-        self._album.add(name, pairs)
-        return {"faces": sum(self._album.faces.values())}
+            self._lies[name] = [face.place for face in faces]
+        self._album.add(name, [face.pair for face in faces])
+        return f"{name}: {counted(len(faces), 'face', 'faces')} for the album"
 
     def gather(self, photos: Sequence[Path], others: Sequence[Path]) -> tuple[list[Path], int]:
         """Take the faces of the photos that are to be super-resolved and, if any of them can be, of the others.
@@ -175,8 +180,9 @@ class Together:
 
     def prepare(self, name: Path, _: images.Photo) -> Prepared:
         """What a photo that was gathered is super-resolved with."""
-        pairs = folder.read_pairs(self._place or self._options.face_dir, name) if self._options.report else []
-        return Prepared(self._album.faces[name], pairs, self._adaptation, self._results)
+        pairs = folder.read_pairs(self._place, name) if self._place else []
+        faces = [PlacedFace(*pair, place) for pair, place in zip(pairs, self._lies.get(name, []), strict=True)]
+        return Prepared(self._album.faces[name], faces, self._adaptation, self._results)
 
     def note(self, *_: object) -> str | None:
         """What a user must know of the album's results; it was said when they were made."""

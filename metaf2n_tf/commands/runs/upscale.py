@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from metaf2n_tf import places, runtime
@@ -19,12 +18,23 @@ from metaf2n_tf.commands.runs.adapting import Alone, Prepared, Together, album_i
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
-from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
-from metaf2n_tf.data import files, images
+from metaf2n_tf.commands.runs.upscale_report import (
+    REPORT,
+    Computed,
+    Finished,
+    Variant,
+    part_path,
+    show_photo,
+    write_page,
+)
+from metaf2n_tf.data import encoding, files, formats, images
+from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.finishing import Finishing
+from metaf2n_tf.finish.paste import check_strength
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.upscale import album, steps
@@ -41,7 +51,7 @@ class Options:
 
     suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
-    those who name none (model_dir).
+    those who name none (model_dir), or writes with a format's default, or one that loses nothing (quality).
     """
 
     input_dir: Path = field(metadata=APART)
@@ -60,6 +70,10 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
+    min_face: int
+    paste_faces: bool
+    paste_strength: float
+    color_fix: str
     recursive: bool = field(metadata=APART)
     ext: list[str] = field(metadata=APART)
     overwrite: bool = field(metadata=APART)
@@ -67,6 +81,9 @@ class Options:
     gt_dir: Path | None = field(metadata=APART)
     gpu: str | None = field(metadata=APART)
     suffix: str = field(default="", metadata=APART)
+    outscale: float = SCALE
+    format: str = "png"
+    quality: int | None = None
     adapt: str = album.PER_PHOTO
     save_weights: Path | None = field(default=None, metadata=APART)
 
@@ -87,6 +104,11 @@ class Options:
             )
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
+        check_strength(self.paste_strength)
+        if self.paste_strength != 1 and not self.paste_faces:
+            raise UserError(Argument("paste_strength"), ": is for ", Argument("paste_faces"))
+        outscale.check(self.outscale)
+        formats.quality_of(self.format, self.quality)
         folder.check_face_dir(self.face_dir)
 
     @property
@@ -98,6 +120,11 @@ class Options:
     def adapts(self) -> bool:
         """Whether any result may be adapted."""
         return steps.most_steps(self.fine_tune_num) > 0 and max(self.strength) > 0
+
+    @property
+    def finishing(self) -> Finishing:
+        """What is done to the x4 pictures."""
+        return Finishing(self.paste_strength if self.paste_faces else 0, self.color_fix, self.outscale)
 
     @property
     def together(self) -> bool:
@@ -126,13 +153,14 @@ class Session:
         """`names` are the photos of the run, which decide an album's results."""
         self.options, self.reported, self.saved = options, reported, saved_weights.of_options(options)
         self.model = load_model(options, device)
-        self.finishing = Finishing()
+        self.finishing = options.finishing
+        self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
-        if options.face_dir is not None or options.adapts:
-            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        if options.face_dir is not None or options.adapts or self.finishing.pastes:
+            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model, options.min_face)
         self.adapting: Alone | Together = Alone(options, self.model, self.faces)
         self.settings = deciding.settings_of(options, self.model, self.faces, device)
         if options.together:
@@ -177,23 +205,26 @@ class Session:
 
     def _upscale(
         self, prepared: Prepared, photo: images.Photo
-    ) -> tuple[dict[Variant, np.ndarray], dict[Steps, int], dict[Variant, sr.Params]]:
+    ) -> tuple[dict[Variant, Finished], dict[Steps, int], dict[Variant, sr.Params]]:
         """`{variant: levels}` of those asked for, and of no step for the report; the numbers of steps in use; the
         weights of each variant that are to be saved with the photo.
 
         The picture of the unadapted weights is made once.
         """
-        unadapted: list[np.ndarray] = []
+        unadapted: list[Finished] = []
+        reports_without = self.options.report and self.finishing.pastes
 
-        def upscale(params: sr.Params) -> np.ndarray:
+        def upscale(params: sr.Params) -> Finished:
             if params is self.model.unadapted and unadapted:
                 return unadapted[0]
-            levels = self.finishing(self.model.upscale(photo.rgb, params, photo.depth), photo)
+            levels = self.model.upscale(photo.rgb, params, photo.depth)
+            without = self.finishing.without_faces()(levels, photo) if reports_without else None
+            finished = Finished(self.finishing(levels, photo, prepared.faces), without)
             if params is self.model.unadapted:
-                unadapted.append(levels)
-            return levels
+                unadapted.append(finished)
+            return finished
 
-        levels: dict[Variant, np.ndarray] = {}
+        levels: dict[Variant, Finished] = {}
         if self.options.report:
             levels[0, 1.0] = upscale(self.model.unadapted)
         used: dict[Steps, int] = {}
@@ -214,7 +245,7 @@ class Session:
           name: its path relative to the input folder.
 
         Returns:
-          `{variant: encoded PNG}`, and what they come of.
+          `{variant: encoded picture}`, and what they come of.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
@@ -225,46 +256,65 @@ class Session:
         except OSError as error:
             path = error.filename or options.input_dir / name
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, SCALE)
+        photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
+        formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
         prepared = self.adapting.prepare(name, photo)
         levels, used, weights = self._upscale(prepared, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
-        pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
-        adaptation = prepared.adaptation
+        alpha = self.finishing.alpha(photo)
+        pictures = {
+            variant: encoding.encode(levels[variant].levels, alpha, photo, options.format, options.quality)
+            for variant in options.variants
+        }
+        adaptation, pasted = prepared.adaptation, sum(face.place is not None for face in prepared.faces)
+        self._say_lost(name, photo)
+        note = self._note(name, prepared, used)
         paths = _output_paths(options, name)
         record = {
             "photo": name.as_posix(),
             "size": list(photo.size),
-            "faces": prepared.faces,
+            "faces": prepared.count,
+            "faces_pasted": pasted if self.finishing.pastes else 0,
             "patches": adaptation.patches,
             "adapted": options.adapts and max(used.values()) > 0,
             "steps_used": used,
             "losses": _numbers(adaptation.losses),
             "held_out_losses": _numbers(adaptation.held_out_losses),
             "mean_weight": adaptation.mean_weight,
-            "note": self.adapting.note(name, adaptation, used),
+            "note": note,
             "tile_used": self.model.resolver.used_tile,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
-            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
+            "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
             **self.names,
             **self.settings,
         }
-        return pictures, Computed(name, photo, prepared.pairs, adaptation, levels, weights, record)
+        pairs = [face.pair for face in prepared.faces]
+        return pictures, Computed(name, photo, pairs, adaptation, levels, weights, record)
+
+    def _say_lost(self, name: Path, photo: images.Photo) -> None:
+        """What the format cannot keep of a photo, once for all photos of which the same is to be said."""
+        if lost := [loss for loss in encoding.losses(photo, self.options.format) if loss not in self._lost]:
+            cli.say(f"{name}: as {FORMATS[self.options.format].title}, {'; '.join(lost)} (said once)")
+        self._lost.update(lost)
+
+    def _note(self, name: Path, prepared: Prepared, used: dict[Steps, int]) -> str | None:
+        """What a user must know of a photo's results; it is said, unless it was said of the whole album."""
+        notes = [self.adapting.note(name, prepared.adaptation, used)]
+        lost = sum(face.place is None for face in prepared.faces)
+        if lost and self.finishing.pastes:
+            are = counted(lost, "face of its folder is", "faces of its folder are")
+            notes.append(f"{are} no part of the photo, so not pasted")
+            cli.say(f"{name}: {notes[-1]}")
+        return "; ".join(filter(None, notes)) or None
 
 
 def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
-    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
-    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
-
-
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
     """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    result = name.with_name(f"{name.stem}{options.suffix}.png")
+    result = name.with_name(f"{name.stem}{options.suffix}.{options.format}")
     return {variant: place / result for variant, place in options.variants.items()}
 
 
@@ -359,6 +409,13 @@ def run(options: Options) -> int:
     return cli.SOME_FAILED if failed else cli.OK
 
 
+def _in_words(name: Path, record: dict) -> str:
+    """What is said of a photo whose result is there."""
+    losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+    loss = f", loss {losses[0]} -> {losses[-1]}" if losses else ""
+    return f"{name}: {counted(record['faces'], 'face', 'faces')}{loss}"
+
+
 def _process_together(session: Session, photos: list[Path], todo: list[Path], records: dict[str, dict]) -> int:
     """As `_process`, once all photos are adapted to together."""
     with tempfile.TemporaryDirectory(prefix="metaf2n-faces-") as place:
@@ -369,8 +426,10 @@ def _process_together(session: Session, photos: list[Path], todo: list[Path], re
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
+    if session.faces:
+        session.faces.load()
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
         pictures, computed = session.compute(name)
         record, part = computed.record, part_path(options.output_dir, name)
@@ -393,8 +452,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
-        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+        return _in_words(name, record)
 
     failed = process_all(photos, process)
     note = f", {len(without_face)} of them without a face" if options.adapts else ""
