@@ -98,7 +98,7 @@ class SavedWeights:
         if not single and folder.is_relative_to(photos) and not left_out:
             raise UserError(argument, ": would lie among the photos. Remedy: another folder")
         taken = {files.real(options.input_dir / name) for name in names} | set(map(files.real, _in_use(options)))
-        for path in [path for name in names for path in self.paths(name).values()]:
+        for path in dict.fromkeys(path for name in names for path in self.paths(name).values()):
             if files.real(path) in taken:
                 raise UserError(argument, f": {path} would be overwritten, which is needed. Remedy: another name")
             if path.is_dir():

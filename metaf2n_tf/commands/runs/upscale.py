@@ -420,7 +420,7 @@ def _in_words(name: Path, record: dict) -> str:
 
 def _process_together(session: Session, photos: list[Path], todo: list[Path], records: dict[str, dict]) -> int:
     """As `_process`, once all photos are adapted to together."""
-    with tempfile.TemporaryDirectory(prefix="metaf2n-") as place:
+    with tempfile.TemporaryDirectory(prefix="metaf2n-faces-") as place:
         usable, failed = session.gather(photos, todo, Path(place))
         return failed + (_process(session, usable, records) if usable else 0)
 
