@@ -1,26 +1,31 @@
-"""The way from the network's x4 picture to the one that is written."""
+"""From the network's x4 picture to the one that is written."""
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from metaf2n_tf.data.images import Photo
+from metaf2n_tf.data.images import Photo, to_levels
 from metaf2n_tf.faces.restored import PlacedFace
+from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.color_fix import FIXES
 from metaf2n_tf.finish.paste import paste
+from metaf2n_tf.networks.sr import SCALE
 
 
 @dataclass(frozen=True)
 class Finishing:
     """What is done to the x4 picture, in the order of the fields; by default nothing.
 
-    paste_strength: opacity of the restored faces; color_fix: whose row of `FIXES` gives it its colours.
+    paste_strength: opacity of the restored faces; color_fix: which row of `FIXES` gives it its colours; outscale: the
+    scale of the result.
     """
 
     paste_strength: float = 0.0
     color_fix: str = "none"
+    outscale: float = SCALE
 
     def without_faces(self) -> "Finishing":
         """The same, no face pasted."""
@@ -35,4 +40,13 @@ class Finishing:
           faces: the photo's.
         """
         levels = paste(levels, faces, self.paste_strength)
-        return FIXES[self.color_fix](levels, photo.rgb)
+        levels = FIXES[self.color_fix](levels, photo.rgb)
+        return outscale.resize(levels, self.outscale)
+
+    def alpha(self, photo: Photo) -> np.ndarray | None:
+        """The photo's alpha for that picture, levels of its dtype and size; None where it has none."""
+        if photo.alpha is None:
+            return None
+        height, width = photo.size
+        large = cv2.resize(photo.alpha, (SCALE * width, SCALE * height), interpolation=cv2.INTER_CUBIC)
+        return outscale.resize(to_levels(large, photo.depth), self.outscale)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import progress
 from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import sr
@@ -85,17 +86,22 @@ class Adaptation:
         self.losses, self.held_out_losses = [], []
         start, last = self._adapter.params, max(step_counts)
         params = start
-        for steps in range(last + 1):
-            gradient = None
-            if self.patches and self.finite:
-                loss, gradient = self._gradient(params) if steps < last else (self._loss(params, self._chunks), None)
-                self.losses.append(loss)
-                if self._held_out:
-                    self.held_out_losses.append(self._loss(params, self._held_out))
-            if steps in step_counts:
-                yield steps, start if self.diverged(steps) else params
-            if gradient and self.finite:
-                params = inner_loop.sgd_update(params, gradient, self._task_lr)
+        with progress.of("steps", last) as advance:
+            for steps in range(last + 1):
+                gradient = None
+                if self.patches and self.finite:
+                    if steps < last:
+                        loss, gradient = self._gradient(params)
+                    else:
+                        loss = self._loss(params, self._chunks)
+                    self.losses.append(loss)
+                    if self._held_out:
+                        self.held_out_losses.append(self._loss(params, self._held_out))
+                if steps in step_counts:
+                    yield steps, start if self.diverged(steps) else params
+                if gradient and self.finite:
+                    params = inner_loop.sgd_update(params, gradient, self._task_lr)
+                    advance(1)
 
     def best(self, most: int) -> tuple[int, sr.Params]:
         """The number of steps, of 0 to `most`, with the lowest held-out loss, and the weights after them.

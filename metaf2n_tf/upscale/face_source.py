@@ -48,7 +48,7 @@ class FaceSource:
           UserError: as `FaceFinder`, or the restorer takes exemplars, which can only be named where a folder of faces
             is made.
         """
-        self._face_dir, finder = face_dir, None
+        self._face_dir, self._finder = face_dir, None
         if face_dir is not None:
             self._faces: Callable[..., list[PlacedFace]] = functools.partial(_of_folder, face_dir, min_face)
         else:
@@ -60,9 +60,14 @@ class FaceSource:
                     "faces as ",
                     Argument("face_dir"),
                 )
-            finder = FaceFinder(detector, restorer, min_face=min_face, sr=lambda: model.unadapted)
-            self._faces = functools.partial(_found, finder)
-        self.settings = {name: getattr(finder, name, None) for name in self.SETTINGS}
+            self._finder = FaceFinder(detector, restorer, min_face=min_face, sr=lambda: model.unadapted)
+            self._faces = functools.partial(_found, self._finder)
+        self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+
+    def load(self) -> None:
+        """Load what finds and restores faces, before any photo is seen; a UserError where it cannot be used."""
+        if self._finder:
+            self._finder.load()
 
     def inputs(self, name: Path) -> list[int]:
         """Checksums of the files of a photo's faces, where they come from files."""

@@ -7,7 +7,7 @@ import pytest
 
 from metaf2n_tf.data import images
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.faces import folder
+from metaf2n_tf.faces import detect, folder
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.weights import npz
@@ -49,3 +49,15 @@ def test_exemplars_are_named_where_faces_are_made(model):
         "--restorer asffnet: needs HQ photos of the persons. Remedy: python generate_test_faces.py with --exemplar_dir"
         ", and its faces as --face_dir"
     )
+
+
+def test_nothing_is_loaded_before_a_photo_needs_it(model, sample_lq, monkeypatch):
+    """What decides the faces is known before; what was loaded serves every photo."""
+    built, row = [], detect.DETECTORS["mtcnn"]
+    monkeypatch.setitem(detect.DETECTORS, "mtcnn", detect.Detector(lambda: built.append(1) or row.build()))
+    source = FaceSource(None, "mtcnn", "faces_lite", model)
+    assert (source.settings["detector"], len(source.settings["restorer_weights"]), built) == ("mtcnn", 16, [])
+    source.load()
+    assert built == [1]
+    assert len(source.pairs(Path("a.png"), images.read_photo(sample_lq).rgb)) == 1
+    assert built == [1]

@@ -6,9 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from metaf2n_tf import __version__, runtime
+from metaf2n_tf import __version__, progress, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
@@ -68,7 +66,7 @@ def _measure_all(
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         measured = pool.map(measure, results.items())
-        for name, found in tqdm(zip(results, measured, strict=True), total=len(results), unit="picture"):
+        for name, found in progress.each(zip(results, measured, strict=True), "pictures", len(results)):
             if isinstance(found, str):
                 cli.say(f"left out: {found}")
             else:

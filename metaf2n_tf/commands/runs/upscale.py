@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from metaf2n_tf import places, runtime
@@ -27,11 +26,13 @@ from metaf2n_tf.commands.runs.upscale_report import (
     show_photo,
     write_page,
 )
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import encoding, files, formats, images
+from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.restored import PlacedFace
+from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.finishing import Finishing
 from metaf2n_tf.finish.paste import check_strength
 from metaf2n_tf.networks import sr
@@ -51,7 +52,7 @@ class Options:
 
     suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
-    those who name none (model_dir).
+    those who name none (model_dir), or writes with a format's default, or one that loses nothing (quality).
     """
 
     input_dir: Path = field(metadata=APART)
@@ -81,6 +82,9 @@ class Options:
     gt_dir: Path | None = field(metadata=APART)
     gpu: str | None = field(metadata=APART)
     suffix: str = field(default="", metadata=APART)
+    outscale: float = SCALE
+    format: str = "png"
+    quality: int | None = None
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
@@ -97,6 +101,8 @@ class Options:
         check_strength(self.paste_strength)
         if self.paste_strength != 1 and not self.paste_faces:
             raise UserError(Argument("paste_strength"), ": is for ", Argument("paste_faces"))
+        outscale.check(self.outscale)
+        formats.quality_of(self.format, self.quality)
         folder.check_face_dir(self.face_dir)
 
     @property
@@ -112,7 +118,7 @@ class Options:
     @property
     def finishing(self) -> Finishing:
         """What is done to the x4 pictures."""
-        return Finishing(self.paste_strength if self.paste_faces else 0, self.color_fix)
+        return Finishing(self.paste_strength if self.paste_faces else 0, self.color_fix, self.outscale)
 
     @property
     def variants(self) -> dict[Variant, Path]:
@@ -136,6 +142,7 @@ class Session:
         self.options, self.reported = options, reported
         self.model = load_model(options, device)
         self.finishing = options.finishing
+        self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
@@ -198,7 +205,7 @@ class Session:
           name: its path relative to the input folder.
 
         Returns:
-          `{variant: encoded PNG}`, and what they come of.
+          `{variant: encoded picture}`, and what they come of.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
@@ -209,7 +216,8 @@ class Session:
         except OSError as error:
             path = error.filename or options.input_dir / name
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, SCALE)
+        photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
+        formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
         pastes = self.finishing.paste_strength > 0
         faces = self.faces.faces(name, photo.rgb, placed=pastes) if self.faces else []
         pairs = [face.pair for face in faces]
@@ -224,8 +232,12 @@ class Session:
             auto=steps.is_auto(options.fine_tune_num[0]),
         )
         levels, used = self._upscale(adaptation, photo, faces)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
-        pictures = {variant: images.encode_png(levels[variant].levels, alpha, photo) for variant in options.variants}
+        alpha = self.finishing.alpha(photo)
+        pictures = {
+            variant: encoding.encode(levels[variant].levels, alpha, photo, options.format, options.quality)
+            for variant in options.variants
+        }
+        self._say_lost(name, photo)
         pasted = sum(face.place is not None for face in faces) if pastes else 0
         note = self._note(adaptation, used, len(faces) - pasted if pastes else 0)
         if note:
@@ -246,11 +258,17 @@ class Session:
             "tile_used": self.model.resolver.used_tile,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
-            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
+            "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
             **self.names,
             **self.settings,
         }
         return pictures, Computed(name, photo, pairs, adaptation, levels, record)
+
+    def _say_lost(self, name: Path, photo: images.Photo) -> None:
+        """What the format cannot keep of a photo, once for all photos of which the same is to be said."""
+        if lost := [loss for loss in encoding.losses(photo, self.options.format) if loss not in self._lost]:
+            cli.say(f"{name}: as {FORMATS[self.options.format].title}, {'; '.join(lost)} (said once)")
+        self._lost.update(lost)
 
     def _note(self, adaptation: Adaptation, used: dict[Steps, int], lost: int) -> str | None:
         """What is said of a photo; `lost` faces of the folder could not be pasted."""
@@ -269,14 +287,9 @@ def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
-    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
-    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
-
-
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
     """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    result = name.with_name(f"{name.stem}{options.suffix}.png")
+    result = name.with_name(f"{name.stem}{options.suffix}.{options.format}")
     return {variant: place / result for variant, place in options.variants.items()}
 
 
@@ -360,11 +373,20 @@ def run(options: Options) -> int:
     return cli.SOME_FAILED if failed else cli.OK
 
 
+def _in_words(name: Path, record: dict) -> str:
+    """What is said of a photo whose result is there."""
+    losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+    loss = f", loss {losses[0]} -> {losses[-1]}" if losses else ""
+    return f"{name}: {counted(record['faces'], 'face', 'faces')}{loss}"
+
+
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
+    if session.faces:
+        session.faces.load()
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
         pictures, computed = session.compute(name)
         record, part = computed.record, part_path(options.output_dir, name)
@@ -384,8 +406,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
-        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+        return _in_words(name, record)
 
     failed = process_all(photos, process)
     looks_for_faces = options.adapts or session.finishing.paste_strength

@@ -54,13 +54,14 @@ def part_path(output_dir: Path, name: Path) -> Path:
 def show_photo(computed: Computed, model: MetaF2N, reported: Reported) -> tuple[dict, bytes]:
     """What the report adds to a photo's record, and the photo's part."""
     name, photo, adaptation = computed.name, computed.photo, computed.adaptation
-    pictures = {photo_views.BICUBIC: photo_views.bicubic(photo)}
+    size = next(iter(computed.levels.values())).levels.shape[:2]
+    pictures = {photo_views.BICUBIC: photo_views.bicubic(photo, size)}
     for variant, finished in computed.levels.items():
         label = steps.label(*variant)
         if finished.without_faces is not None:
             pictures[f"{label}, no face pasted"] = images.as_written(finished.without_faces, photo)
         pictures[label] = images.as_written(finished.levels, photo)
-    views = photo_views.make_views(pictures, photo_views.read_gt(reported.gts, name, photo.size), reported.measurer)
+    views = photo_views.make_views(pictures, photo_views.read_gt(reported.gts, name, size), reported.measurer)
     metrics = {view.label: view.metrics for view in views if view.metrics}
     added = {"reported": reported.inputs(name), "metrics": metrics}
     curves = {"inner loss": adaptation.losses, "held-out loss": adaptation.held_out_losses}
