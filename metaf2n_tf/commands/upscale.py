@@ -58,6 +58,18 @@ def define_flags() -> None:
         ["1"],
         "Share of the adaptation's change of the weights, 0 to 1; or several, one folder strength_S for each.",
     )
+    flags.DEFINE_string(
+        "adapt",
+        "per_photo",
+        "per_photo; or album, or album:N: one adaptation for all photos, on at most N (64) patches of each, for photos "
+        "of one camera, film or scan.",
+    )
+    flags.DEFINE_string(
+        "save_weights",
+        None,
+        "Also write the adapted weights, which --model_dir reads: a .npz for a photo or an album, "
+        "FOLDER/NAME.npz, just so, for each photo of a folder.",
+    )
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
     flags.DEFINE_float(
@@ -92,7 +104,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     from metaf2n_tf.commands.runs import upscale
-    from metaf2n_tf.upscale import steps
+    from metaf2n_tf.upscale import album, steps
 
     given = Path(cli.path_of("input_dir", names))
     output_dir, suffix = Path(args.output_dir or PUBLISHED_RESULTS), ""
@@ -113,5 +125,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         gt_dir=cli.optional_path(args.gt_dir),
         fine_tune_num=steps.parse_steps(args.fine_tune_num),
         strength=cli.parse_floats("strength"),
+        adapt=album.parse_adapt(args.adapt),
+        save_weights=cli.optional_path(args.save_weights),
     )
     return upscale.run(options)

@@ -27,6 +27,11 @@ class Finishing:
     color_fix: str = "none"
     outscale: float = SCALE
 
+    @property
+    def pastes(self) -> bool:
+        """Whether restored faces get into the picture."""
+        return self.paste_strength > 0
+
     def without_faces(self) -> "Finishing":
         """The same, no face pasted."""
         return dataclasses.replace(self, paste_strength=0.0)

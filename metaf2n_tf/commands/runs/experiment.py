@@ -1,7 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
 import dataclasses
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
 from metaf2n_tf.upscale import photo_views
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.patches import check_patches, seed_of
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
 from metaf2n_tf.wording import counted
 
@@ -227,7 +226,7 @@ class _OnePhoto:
             task_lr=None if isinstance(loop.task_lr, str) else loop.task_lr,
             patch_size=loop.patch_size,
             patch_num_per_img=loop.patch_num_per_img,
-            seed=[loop.seed, zlib.crc32(os.fsencode(name))],
+            seed=seed_of(loop.seed, name),
             auto=auto,
         )
         diverged = []

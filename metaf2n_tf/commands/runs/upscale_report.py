@@ -10,6 +10,7 @@ import numpy as np
 from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files, images
 from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.networks import sr
 from metaf2n_tf.report import page
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, encode_photo
 from metaf2n_tf.upscale import photo_views, steps
@@ -35,7 +36,8 @@ class Computed:
     """One photo as it was computed.
 
     name: its path relative to the folder of photos; pairs: its faces; levels: of each variant, and of no step where
-    that is to be shown; record: what is written of it.
+    that is to be shown; weights: of each variant, where they are to be saved with this photo; record: what is written
+    of it.
     """
 
     name: Path
@@ -43,6 +45,7 @@ class Computed:
     pairs: Sequence[Pair]
     adaptation: Adaptation
     levels: Mapping[Variant, Finished]
+    weights: Mapping[Variant, sr.Params]
     record: dict
 
 
