@@ -455,7 +455,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         return _in_words(name, record)
 
     failed = process_all(photos, process)
-    looks_for_faces = options.adapts or session.finishing.paste_strength
+    looks_for_faces = options.adapts or session.finishing.pastes
     note = f", {len(without_face)} of them without a face" if looks_for_faces else ""
     cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
