@@ -231,6 +231,7 @@ def _decode(path: Path, scale: float = 0) -> _Decoded:
             if image.format == "EPS":
                 raise UserError("a program in PostScript, which is not run")
             _check_claim(path, image, head, scale)
+            turned_on_loading = _tags(image).get(_EXIF_ORIENTATION)  # so Pillow does with TIFFs
             image.load()
             orientation, exif_bytes = exif.read(image, path)
             orientation = orientation if orientation in _ORIENT else 1
@@ -238,7 +239,7 @@ def _decode(path: Path, scale: float = 0) -> _Decoded:
             levels = (_decode_16bit if deep else _decode_8bit)(path, image, head)
             icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
             chunks, resolution = _carried(path, image, turned=orientation != 1)
-            if resolution and orientation in _ON_ITS_SIDE:
+            if resolution and not _ON_ITS_SIDE.isdisjoint({orientation, turned_on_loading}):
                 resolution = resolution[1], resolution[0], resolution[2]
         _say_frames(path)
     except UserError as error:

@@ -9,7 +9,7 @@ from metaf2n_tf.finish.strips import strips
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import times_scale
 
-SIGMA = 4.0  # LQ pixels, of the Gaussian blur; docs/metrics.md says what others give
+SIGMA = 8.0  # LQ pixels, of the Gaussian blur; docs/metrics.md says what others give
 
 
 def lowpass(levels: np.ndarray, rgb: np.ndarray, sigma: float = SIGMA) -> np.ndarray:

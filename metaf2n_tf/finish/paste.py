@@ -10,7 +10,7 @@ from metaf2n_tf.finish.strips import strips
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import times_scale
 
-_FEATHER = 0.3  # of the ellipse's radius: from there inwards to here opacity rises from 0 to 1
+_FEATHER = 0.3  # of the ellipse's radius, from its rim inwards: there opacity rises from 0 to 1
 _BEYOND = 0.25  # of a side that lies at the photo's border: how far the ellipse reaches out there, so as not to fade
 
 

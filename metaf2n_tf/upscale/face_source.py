@@ -36,7 +36,7 @@ class FaceSource:
     def __init__(
         self, face_dir: Path | None, detector: str | None, restorer: str | None, model: MetaF2N, min_face: int = 0
     ):
-        """Build what is needed.
+        """Choose what is needed.
 
         Args:
           face_dir: holds the faces, and makes a detector and a restorer superfluous; None finds them.

@@ -259,12 +259,14 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
 
 def test_metrics_are_those_of_the_picture_with_fixed_colours(place):
     photo = np.asarray(Image.open("LQ/a.png")).mean(axis=(0, 1))
+    Path("LQ/b.png").unlink()
+    Path("LQ/none.png").unlink()
     apart = []
     for color_fix in ("none", "lowpass"):
         output = Path(color_fix)
         once = {"fine_tune_num": [1], "save_pictures": True, "output_dir": output}
         assert experiment.run(options(color_fix=color_fix, **once)) == 0
-        picture = images.read_rgb8(next(output.rglob("steps_0/a.png")))
+        picture = images.read_rgb8(output / "pictures/unadapted/a.png")
         apart.append(np.abs(picture.mean(axis=(0, 1)) - photo).max())
         lines = (output / "measurements.jsonl").read_text().splitlines()
         record = next(r for r in map(json.loads, lines) if (r["photo"], r["steps"]) == ("a.png", 0))

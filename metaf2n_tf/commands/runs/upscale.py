@@ -400,6 +400,8 @@ def run(options: Options) -> int:
         done, records = _find_done(session, names, found), found or {}
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
         failed = 0
+        if todo and session.faces:
+            session.faces.load()
         if todo and options.together:
             failed = _process_together(session, photos, todo, records)
         elif todo:
@@ -429,8 +431,6 @@ def _process_together(session: Session, photos: list[Path], todo: list[Path], re
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
-    if session.faces:
-        session.faces.load()
 
     def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
@@ -458,7 +458,8 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         return _in_words(name, record)
 
     failed = process_all(photos, process)
-    note = f", {len(without_face)} of them without a face" if options.adapts else ""
+    looks_for_faces = options.adapts or session.finishing.paste_strength
+    note = f", {len(without_face)} of them without a face" if looks_for_faces else ""
     cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
         say_turned(without_face)
