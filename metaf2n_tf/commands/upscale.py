@@ -67,8 +67,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "save_weights",
         None,
-        "Also write the adapted weights, which --model_dir reads: a .npz for a photo or an album, "
-        "FOLDER/NAME.npz, just so, for each photo of a folder.",
+        "Also write the adapted weights, which --model_dir reads, as .npz, .pth or .safetensors: a file for a photo or "
+        "an album; FOLDER/NAME.npz, just so, for each photo of a folder.",
     )
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)

@@ -42,6 +42,7 @@ from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
+from metaf2n_tf.weights.writing import say_what_stays
 from metaf2n_tf.wording import counted
 
 
@@ -153,6 +154,8 @@ class Session:
         """`names` are the photos of the run, which decide an album's results."""
         self.options, self.reported, self.saved = options, reported, saved_weights.of_options(options)
         self.model = load_model(options, device)
+        if self.saved:
+            say_what_stays(self.saved.file, self.model.weights)
         self.finishing = options.finishing
         self._lost: set[str] = set()
         weights = self.model.weights
