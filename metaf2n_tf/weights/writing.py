@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import sr
 from metaf2n_tf.weights import npz, pth, safetensors
 from metaf2n_tf.weights.check import to_half
@@ -53,8 +53,14 @@ WRITERS: dict[str, Callable[[Path, Weights, bool], None]] = {
 }
 
 
+def check_suffix(argument: str, output: Path) -> None:
+    """Raise a UserError for a file of a kind that cannot be written; `argument` names it."""
+    if output.suffix.lower() not in WRITERS:
+        raise UserError(Argument(argument, output), f": the name of a {' or '.join(WRITERS)} file")
+
+
 def write_weights(output: Path, weights: Weights, *, half: bool = False) -> None:
-    """Write weights whole, in the format of the file's suffix.
+    """Write weights whole, in the format of the file's suffix, which `check_suffix` knows.
 
     Args:
       output: `.npz` with all that there is; `.pth` or `.safetensors` with the SR network under Real-ESRGAN's names,
@@ -62,8 +68,6 @@ def write_weights(output: Path, weights: Weights, *, half: bool = False) -> None
       half: round to float16.
 
     Raises:
-      UserError: another suffix, a value too large for float16, or the file cannot be written.
+      UserError: a value too large for float16, or the file cannot be written.
     """
-    if output.suffix.lower() not in WRITERS:
-        raise UserError(f"{output}: the name of a file ends with one of {', '.join(WRITERS)}")
     WRITERS[output.suffix.lower()](output, weights, half)

@@ -149,7 +149,9 @@ def test_the_table_has_the_flags_of_its_command(name):
     assert sorted(told) == sorted(flags)
 
 
-@pytest.mark.parametrize("script", ["scripts/prepare_lite_data.py", "benchmarks/held_out.py"])
+@pytest.mark.parametrize(
+    "script", ["scripts/prepare_lite_data.py", "benchmarks/held_out.py", "benchmarks/color_fix.py"]
+)
 def test_other_scripts_have_flags(script):
     assert "--pictures" in flags_of(script)
 
