@@ -21,7 +21,8 @@ def say_what_stays(output: Path, weights: Weights) -> None:
     """Log what of the weights a file of the SR network alone does not hold."""
     parts = [name for name, has in (("MaskNet", weights.mask), ("learned rates", weights.log_rates)) if has]
     if parts:
-        logger.info(f"{output}: the SR network without {' and '.join(parts)}, for which {output.suffix} has no place")
+        kind = output.suffix or "a SavedModel"
+        logger.info(f"{output}: the SR network without {' and '.join(parts)}, for which {kind} has no place")
 
 
 def _state_dict(output: Path, weights: Weights, half: bool) -> dict[str, np.ndarray]:
