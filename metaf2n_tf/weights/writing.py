@@ -24,7 +24,8 @@ def say_what_stays(output: Path, weights: Weights) -> None:
         return
     parts = [name for name, has in (("MaskNet", weights.mask), ("learned rates", weights.log_rates)) if has]
     if parts:
-        logger.info(f"{output}: the SR network without {' and '.join(parts)}, for which {output.suffix} has no place")
+        kind = output.suffix or "a SavedModel"
+        logger.info(f"{output}: the SR network without {' and '.join(parts)}, for which {kind} has no place")
 
 
 def _state_dict(output: Path, weights: Weights, half: bool) -> dict[str, np.ndarray]:
