@@ -21,8 +21,7 @@ BESIDE = "_x4"  # what is made of a photo, or of a folder, is called so where no
 TAKES = "photo, or folder of photos"
 
 
-def define_flags() -> None:
-    """Define the flags."""
+def _define_places() -> None:
     flags.DEFINE_string("input_dir", PUBLISHED_INPUT, "Folder of LQ photos.")
     flags.DEFINE_string(
         "face_dir",
@@ -37,6 +36,10 @@ def define_flags() -> None:
         f"that is named without --input_dir, NAME{BESIDE}.png or NAME{BESIDE} beside it.",
         short_name="o",
     )
+
+
+def define_making() -> None:
+    """Define the flags that say what is made of a photo, whatever photo and wherever it goes."""
     flags.DEFINE_string(
         "model_dir",
         None,
@@ -63,6 +66,12 @@ def define_flags() -> None:
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
     common_flags.define_upscaling()
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    _define_places()
+    define_making()
     common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
     flags.DEFINE_bool(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import progress
 from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import sr
@@ -85,7 +86,7 @@ class Adaptation:
         self.losses, self.held_out_losses = [], []
         start, last = self._adapter.params, max(step_counts)
         params = start
-        for steps in range(last + 1):
+        for steps in progress.told("steps", range(last + 1)):
             gradient = None
             if self.patches and self.finite:
                 loss, gradient = self._gradient(params) if steps < last else (self._loss(params, self._chunks), None)

@@ -1,6 +1,7 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
 import contextlib
+import copy
 import dataclasses
 import os
 import time
@@ -122,6 +123,14 @@ class Session:
             self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
         self.settings = deciding.settings_of(options, self.model, self.faces, device)
         self.names = deciding.names_of(options)
+
+    def turned_to(self, options: Options, faces: FaceSource) -> "Session":
+        """The same weights and compiled functions for other options of theirs, and other faces."""
+        other = copy.copy(self)
+        other.options, other.faces = options, faces
+        other.settings = deciding.settings_of(options, self.model, faces, self.settings["device"])
+        other.names = deciding.names_of(options)
+        return other
 
     def _inputs(self, name: Path) -> dict:
         """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
