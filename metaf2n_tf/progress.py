@@ -22,13 +22,8 @@ def heard_by(listener: Listener) -> Iterator[None]:
 
 
 def told(what: str, items: Sequence[_Item]) -> Iterator[_Item]:
-    """Yield the items; before each, and after the last, tell how many are done."""
+    """Yield the items; before each, tell how many are done."""
     for done, item in enumerate(items):
-        _tell(what, done, len(items))
+        if listener := _listener.get():
+            listener(what, done, len(items))
         yield item
-    _tell(what, len(items), len(items))
-
-
-def _tell(what: str, done: int, total: int) -> None:
-    if listener := _listener.get():
-        listener(what, done, total)

@@ -28,10 +28,12 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((host, port), family=family)
+    except socket.gaierror as error:
+        raise UserError(Argument("host", host), f": {error.strerror}") from None
     except OSError as error:
-        wrong, value = ("host", host) if isinstance(error, socket.gaierror) else ("port", port)
-        remedy = " Remedy: another ", Argument(wrong)
-        raise UserError(Argument(wrong, value), f": {host}:{port}: {error.strerror}.", *remedy) from None
+        reason = os.strerror(error.errno or 0)
+        remedy = " Remedy: another ", Argument("port"), " or ", Argument("host")
+        raise UserError(Argument("port", port), f": {host}:{port}: {reason}.", *remedy) from None
 
 
 def run(options: Options, host: str, port: int) -> int:

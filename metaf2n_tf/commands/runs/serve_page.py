@@ -2,12 +2,11 @@
 
 import html
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
-import numpy as np
 from fastapi import FastAPI, Request
 
 from metaf2n_tf.commands import cli
@@ -16,6 +15,8 @@ from metaf2n_tf.commands.runs.workbench import Made, Opened, StoppedError, Workb
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
 from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.faces.restored import RestoredFace
+from metaf2n_tf.progress import Listener
+from metaf2n_tf.report.pictures import FACE_SIDE, reduce, webp_uri
 from metaf2n_tf.upscale.steps import Steps, parse_steps
 from metaf2n_tf.wording import counted
 
@@ -28,17 +29,21 @@ _TITLE = "MetaF2N"
 _INTRODUCTION = f"""# {_TITLE}
 Makes a damaged photo four times as large, and learns from the faces in it how to do so. Drop a photo, choose the faces,
 and press the button. All is computed by the machine that shows this page, and sent nowhere else."""
-_FACES = """### Faces
-On the right, each face as it is in the photo, and as it was restored. A restored face is partly invented: it is no
-evidence of what a person looks like. Untick those that look wrong."""
+_FACES = """Each face as it is in the photo, and as it was restored. A restored face is partly invented, and no evidence
+of what a person looks like: untick those that look wrong."""
 # Gradio hands the file over without the name that it has on the user's machine.
 _TELL_NAME = "(file, name, opened) => [file, file.orig_name, opened]"
 _CSS = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
-#said p { margin: 0; padding: 0.6rem 0.9rem; border-left: 3px solid; border-color: var(--border-color-primary); }
-#said p { overflow-wrap: anywhere; }
-#said p.wrong { border-color: #b3261e; background: color-mix(in srgb, #b3261e 8%, transparent); }
-#said:not(:has(p)) { display: none; }
+.said, .said > div { padding: 0 !important; margin: 0 !important; }
+.said p { margin: 0; padding: 0.5rem 0.9rem; border-left: 3px solid; border-color: var(--border-color-primary); }
+.said p { overflow-wrap: anywhere; }
+.said p.wrong { border-color: #b3261e; background: color-mix(in srgb, #b3261e 8%, transparent); }
+.faces { display: flex; flex-wrap: wrap; gap: 0.8rem 1rem; max-height: 360px; overflow-y: auto; }
+.faces figure { margin: 0; display: grid; grid-template-columns: auto auto; gap: 2px; }
+.faces img { height: 132px; margin: 0; }
+.faces img.lq { image-rendering: pixelated; }
+.faces figcaption { grid-column: span 2; font-size: 0.85rem; }
 """
 
 # No font, script or anything else of another machine, whatever Gradio's page asks for.
@@ -67,11 +72,8 @@ def _said(*lines: str, wrong: bool = False) -> str:
     return f"<p{kind}>{'<br>'.join(map(html.escape, lines))}</p>" if lines else ""
 
 
-def _heard(bar: gr.Progress) -> Any:
-    def heard(what: str, done: int, total: int) -> None:
-        bar((done, total), desc=_DOING[what], unit=what)
-
-    return heard
+def _heard(bar: gr.Progress) -> Listener:
+    return lambda what, done, total: bar(done / total, desc=_DOING[what])
 
 
 def _wrong(error: Exception, file: Path, name: str) -> str:
@@ -98,10 +100,19 @@ def _made_in_words(made: Made) -> list[str]:
     return [done, *(remark.spelled(_spell) for remark in made.remarks)]
 
 
-def _pair(face: RestoredFace) -> np.ndarray:
-    """A face and its restoration side by side, uint8 (4h, 8w, 3)."""
-    size = face.hq.shape[1::-1]
-    return np.hstack([cv2.resize(face.lq, size, interpolation=cv2.INTER_NEAREST), face.hq])
+def _label(face: RestoredFace) -> str:
+    return f"face {face.face.index}"
+
+
+def _shown(faces: Sequence[RestoredFace]) -> str:
+    """The faces beside their restorations, as HTML."""
+    figures = []
+    for face in faces:
+        lq, hq = (webp_uri(reduce(picture, FACE_SIDE)) for picture in (face.lq, face.hq))
+        of = html.escape(_label(face))
+        pictures = f'<img class="lq" src="{lq}" alt="{of}"><img src="{hq}" alt="{of}, restored">'
+        figures.append(f"<figure>{pictures}<figcaption>{of}</figcaption></figure>")
+    return f'<div class="faces">{"".join(figures)}</div>'
 
 
 def _as_text(steps: Steps) -> str:
@@ -114,6 +125,11 @@ def _close(opened: Opened | None) -> None:
         opened.close()
 
 
+def _stop(opened: Opened | None) -> None:
+    if opened:
+        opened.stopped.set()
+
+
 class _Page:
     """What the page does; each handler returns what changes, `{component: its new state}`."""
 
@@ -123,22 +139,24 @@ class _Page:
         gr.Markdown(_INTRODUCTION)
         self.upload = gr.File(label="Photo", height=140, elem_id="photo")
         self.name = gr.Textbox(visible=False)
-        self.said = gr.HTML(elem_id="said", padding=False)
+        self.said = gr.HTML(elem_id="said", elem_classes="said", padding=False, visible=False)
         with gr.Column(visible=False) as self.chosen:
-            gr.Markdown(_FACES)
             with gr.Row():
-                self.photo = gr.Image(label="Photo", interactive=False, buttons=["fullscreen"], elem_id="boxes")
-                self.faces = gr.Gallery(
-                    label="Faces, restored", columns=2, height=360, object_fit="contain", interactive=False, buttons=[]
-                )
-            self.ticked = gr.CheckboxGroup(label="Learn from these faces", elem_id="ticked")
+                with gr.Column(scale=2):
+                    self.photo = gr.Image(
+                        label="Photo", height=360, interactive=False, buttons=["fullscreen"], elem_id="boxes"
+                    )
+                with gr.Column(scale=3, visible=False) as self.people:
+                    gr.Markdown(_FACES)
+                    self.faces = gr.HTML(elem_id="faces", padding=False)
+                    self.ticked = gr.CheckboxGroup(label="Learn from", elem_id="ticked")
             with gr.Row():
                 choices = list(dict.fromkeys(["auto", *map(str, range(11)), _as_text(steps)]))
                 self.steps = gr.Dropdown(
                     choices,
                     value=_as_text(steps),
                     label="Steps",
-                    info="How long to learn. auto finds out what suits the photo; 0 does not learn.",
+                    info="How long to learn. 0: not at all; auto: as long as suits the photo.",
                     elem_id="steps",
                 )
                 self.strength = gr.Slider(
@@ -147,25 +165,30 @@ class _Page:
                 self.other = gr.Radio(
                     [_PLAIN, _UNADAPTED], value=_PLAIN, label="Compare with", info="The second takes twice the time."
                 )
-            self.start = gr.Button("Make it four times as large", variant="primary", elem_id="start")
+            with gr.Row():
+                self.start = gr.Button("Make it four times as large", variant="primary", scale=4, elem_id="start")
+                self.stop = gr.Button("Stop", scale=1, elem_id="stop")
+            self.done = gr.HTML(" ", elem_id="done", elem_classes="said", padding=False, min_height=48)
         with gr.Column(visible=False) as self.made:
             self.slider = gr.ImageSlider(label="Result", interactive=False, buttons=["fullscreen"], elem_id="slider")
             self.download = gr.DownloadButton("Download", elem_id="download")
 
         shared: Any = {"concurrency_id": "bench", "concurrency_limit": 1, "api_visibility": "private"}
-        outputs = [self.opened, self.said, self.chosen, self.photo, self.faces, self.ticked, self.made]
+        outputs = [self.opened, self.said, self.done, self.chosen, self.photo, self.people, self.faces, self.ticked]
+        outputs.append(self.made)
         inputs = [self.upload, self.name, self.opened]
-        self.upload.upload(self.open, inputs, outputs, js=_TELL_NAME, show_progress_on=self.said, **shared)
+        self.upload.upload(self.open, inputs, outputs, js=_TELL_NAME, show_progress_on=self.upload, **shared)
         self.upload.clear(self.clear, self.opened, outputs, **shared)
         inputs = [self.opened, self.ticked, self.steps, self.strength, self.other]
-        outputs = [self.said, self.made, self.slider, self.download]
-        self.start.click(self.make, inputs, outputs, show_progress_on=self.said, **shared)
+        outputs = [self.done, self.made, self.slider, self.download]
+        self.start.click(self.make, inputs, outputs, show_progress_on=self.done, **shared)
+        self.stop.click(_stop, self.opened, queue=False, api_visibility="private")
 
     def clear(self, opened: Opened | None) -> dict:
         """Forget the photo."""
         _close(opened)
         hidden = gr.update(visible=False)
-        return {self.opened: None, self.said: "", self.chosen: hidden, self.made: hidden}
+        return {self.opened: None, self.said: hidden, self.done: "", self.chosen: hidden, self.made: hidden}
 
     def open(
         self,
@@ -181,18 +204,17 @@ class _Page:
         try:
             opened = self._bench.open(path, name)
         except PICTURE_ERRORS as error:
-            return changes | {self.said: _wrong(error, path, name)}
+            return changes | {self.said: gr.update(value=_wrong(error, path, name), visible=True)}
         faces = opened.found.restored
         indices = [face.face.index for face in faces]
         return changes | {
             self.opened: opened,
-            self.said: _said(_found_in_words(opened)),
+            self.said: gr.update(value=_said(_found_in_words(opened)), visible=True),
             self.chosen: gr.update(visible=True),
             self.photo: opened.drawn,
-            self.faces: [(_pair(face), f"face {face.face.index}") for face in faces],
-            self.ticked: gr.update(
-                choices=[(f"face {index}", index) for index in indices], value=indices, visible=bool(indices)
-            ),
+            self.people: gr.update(visible=bool(faces)),
+            self.faces: _shown(faces),
+            self.ticked: gr.update(choices=[(_label(face), face.face.index) for face in faces], value=indices),
         }
 
     def make(
@@ -207,7 +229,7 @@ class _Page:
         """Show the result beside what it is compared with."""
         hidden = gr.update(visible=False)
         if opened is None:
-            return {self.said: _said("Drop a photo first.", wrong=True), self.made: hidden}
+            return {self.done: _said("The photo is no longer here: drop it again.", wrong=True), self.made: hidden}
         try:
             (asked,) = parse_steps(steps)
             made = self._bench.make(opened, ticked, asked, strength, _heard(bar))
@@ -217,11 +239,11 @@ class _Page:
             else:
                 before = workbench.view_of(self._bench.make_unadapted(opened, _heard(bar)))
         except PICTURE_ERRORS as error:
-            return {self.said: _wrong(error, opened.file, opened.name.name), self.made: hidden}
+            return {self.done: _wrong(error, opened.file, opened.name.name), self.made: hidden}
         except StoppedError:
-            return {self.said: _said("The program was ended.", wrong=True), self.made: hidden}
+            return {self.done: _said("Stopped."), self.made: hidden}
         return {
-            self.said: _said(*_made_in_words(made)),
+            self.done: _said(*_made_in_words(made)),
             self.made: gr.update(visible=True),
             self.slider: gr.update(value=(before, after), label=f"Left: {other}. Right: the result."),
             self.download: gr.update(value=made.file, label=f"Download {made.file.name}"),
@@ -245,7 +267,8 @@ def application(blocks: gr.Blocks, most_bytes: int) -> FastAPI:
         response.headers["Content-Security-Policy"] = _CONTENT_POLICY
         return response
 
-    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    fonts: Any = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    theme = gr.themes.Default(primary_hue="teal", **fonts).set(block_info_text_color="*neutral_500")
     return gr.mount_gradio_app(
         app,
         blocks,

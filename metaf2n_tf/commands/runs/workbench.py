@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,7 @@ from metaf2n_tf.report.pictures import VIEW_SIDE, reduce
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.steps import Steps
 
+_DRAWN_SIDE = 720  # pixels
 _LQ, _FACES, _RESULTS, _UNADAPTED = "LQ", "faces", "results", "unadapted"
 
 
@@ -38,7 +39,8 @@ class Opened:
     """A photo on the bench.
 
     place: a folder of its own, for its file, its ticked faces and its results; size: (height, width) in pixels; found:
-    its faces; rgb, drawn: uint8 (h, w, 3), reduced to be shown, the latter with its faces drawn on it.
+    its faces; rgb, drawn: uint8 (h, w, 3), reduced to be shown, the latter with its faces drawn on it; stopped: ends
+    what is being made of it.
     """
 
     name: Path
@@ -47,6 +49,7 @@ class Opened:
     found: Found
     rgb: np.ndarray
     drawn: np.ndarray
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def file(self) -> Path:
@@ -100,7 +103,7 @@ class Workbench:
         try:
             found = self._find(photo.rgb, name)
             levels, used = images.to_levels(photo.rgb), [face.face for face in found.restored]
-            drawn = draw_faces(levels, used, found.unused + found.failed)
+            drawn = draw_faces(levels, used, found.unused + found.failed, _DRAWN_SIDE)
             opened = Opened(Path(name), place, photo.size, found, reduce(levels, VIEW_SIDE), drawn)
             for part in (_LQ, _RESULTS, _UNADAPTED, f"{_FACES}/{folder.LQ}", f"{_FACES}/{folder.HQ}"):
                 files.make_folder(place / part)
@@ -121,8 +124,9 @@ class Workbench:
           listener: of how far it is.
 
         Raises:
-          UserError: values that cannot be, or no place for the result; StoppedError: by `stop`.
+          UserError: values that cannot be, or no place for the result; StoppedError: by `stop`, or `opened.stopped`.
         """
+        opened.stopped.clear()
         faces = [face for face in opened.found.restored if face.face.index in ticked]
         pictures: dict[str, dict[int | None, np.ndarray]] = {
             folder.HQ: {face.face.index: face.hq for face in faces},
@@ -138,7 +142,7 @@ class Workbench:
 
     def _make(self, opened: Opened, results: str, steps: Steps, strength: float, listener: progress.Listener) -> Made:
         def heard(what: str, done: int, total: int) -> None:
-            if self._stopped.is_set():
+            if self._stopped.is_set() or opened.stopped.is_set():
                 raise StoppedError
             listener(what, done, total)
 
