@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
 
-Listener = Callable[[str, int, int], None]  # what is counted, how many are done, of how many
+Listener = Callable[[str, int, int], object]  # what is counted, how many are done, of how many
 
 _Item = TypeVar("_Item")
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Request
+from gradio import themes
 
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import workbench
@@ -84,12 +85,12 @@ def _wrong(error: Exception, file: Path, name: str) -> str:
 
 def _found_in_words(opened: Opened) -> str:
     found, (height, width) = opened.found, opened.size
-    lines = f"{opened.name}: {width}x{height} pixels, {counted(len(found.restored), 'face', 'faces')}."
+    line = f"{opened.name}: {width}x{height} pixels, {counted(len(found.restored), 'face', 'faces')}."
     if left_out := len(found.unused) + len(found.failed):
-        lines += f" {counted(left_out, 'more is', 'more are')} left out, boxed in gray."
+        line += f" {counted(left_out, 'more is', 'more are')} left out, boxed in gray."
     if not found.restored:
-        lines += " Without a face it is enlarged as the network is. Faces are found upright only."
-    return lines
+        line += " So there is nothing to learn from. Faces are found upright only: turn a photo that lies on a side."
+    return line
 
 
 def _made_in_words(made: Made) -> list[str]:
@@ -109,7 +110,7 @@ def _shown(faces: Sequence[RestoredFace]) -> str:
     figures = []
     for face in faces:
         lq, hq = (webp_uri(reduce(picture, FACE_SIDE)) for picture in (face.lq, face.hq))
-        of = html.escape(_label(face))
+        of = _label(face)
         pictures = f'<img class="lq" src="{lq}" alt="{of}"><img src="{hq}" alt="{of}, restored">'
         figures.append(f"<figure>{pictures}<figcaption>{of}</figcaption></figure>")
     return f'<div class="faces">{"".join(figures)}</div>'
@@ -268,7 +269,7 @@ def application(blocks: gr.Blocks, most_bytes: int) -> FastAPI:
         return response
 
     fonts: Any = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    theme = gr.themes.Default(primary_hue="teal", **fonts).set(block_info_text_color="*neutral_500")
+    theme = themes.Default(primary_hue="teal", **fonts).set(block_info_text_color="*neutral_500")
     return gr.mount_gradio_app(
         app,
         blocks,
