@@ -14,6 +14,7 @@ FACE_MESH := weights/face_landmark.tflite
 PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
+EXPORT_VENV := .venv-export
 # All weights of these targets stay here, and none of the user's cache is taken.
 export METAF2N_WEIGHTS := weights
 
@@ -31,7 +32,7 @@ kdfsrnet-demo: $(VENV)/installed $(FACE_MESH)  ## a small training of KDFSRNet's
 test: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the tests, under 12 minutes
 	$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
 
-test-slow: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
+test-slow: $(VENV)/installed $(EXPORT_VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
 test-package: $(VENV)/installed  ## the wheel in an environment of its own
@@ -89,5 +90,10 @@ $(VENV)/installed: $(REQUIREMENTS) requirements-dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) -r requirements-dev.txt
 	touch $@
 
+$(EXPORT_VENV)/installed: requirements-export.txt  ## the programs that exported weights are tried in
+	$(PYTHON) -m venv $(EXPORT_VENV)
+	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tf215 results
+	rm -rf .venv .venv-tf215 .venv-export results

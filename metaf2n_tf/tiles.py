@@ -115,7 +115,7 @@ class SuperResolver:
         dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
         result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
         tiles = list(areas((height, width), self.used_tile, pad, sr.unit(params)))
-        for window, place, kept in progress.told("tiles", tiles):
+        for window, place, kept in progress.each(tiles, "tiles", len(tiles)):
             out = self._finite_forward(params, rgb[window])[kept]
             result[place] = out if depth is None else to_levels(out, depth)
         return result

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from absl import app, flags
 from absl import logging as absl_logging
 
+from metaf2n_tf import progress
+from metaf2n_tf.commands import terminal
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
 from metaf2n_tf.wording import some_names
@@ -41,16 +43,9 @@ def spelled(message: str | Message | UserError) -> str:
     return Message(message).spelled(_spell)
 
 
-def printable(text: str) -> str:
-    """The text with escapes for what would break its line, or do more to a terminal: names may hold anything."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def say(message: str | Message | UserError) -> None:
     """Print one line for the user on stderr, clear of any progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(printable(spelled(message)), file=sys.stderr)
+    terminal.write_line(spelled(message))
 
 
 class _Said(logging.Handler):
@@ -203,7 +198,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
                 size.set_max_megapixels(flags.FLAGS.max_megapixels)
             if names and not command.TAKES:
                 raise UserError(f"unexpected argument {names[0]!r} (--help lists the flags)")
-            return command.main(flags.FLAGS, names)
+            with progress.watched_by(terminal.watch):
+                return command.main(flags.FLAGS, names)
         except DivergedError as error:
             _fail(error)
             return SOME_FAILED

@@ -20,8 +20,8 @@ def define_gpu() -> None:
 
 
 def define_listing() -> None:
-    """Define the flags of commands that list a folder of photos."""
-    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
+    """Define the flags of commands that list a folder of pictures."""
+    flags.DEFINE_bool("recursive", False, "Also those in sub-folders.")
     flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 
 
@@ -36,4 +36,10 @@ def define_upscaling() -> None:
         None,
         f"Face restorer, where faces are looked for: {', '.join(restorers.without_exemplars())}; see "
         f"{places.called('faces')}.",
+    )
+    flags.DEFINE_enum(
+        "color_fix",
+        "none",
+        ["none", "lowpass"],
+        "Whose colours a result has: its own, or the photo's at low frequencies.",
     )

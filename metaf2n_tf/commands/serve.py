@@ -10,6 +10,7 @@ from absl import flags
 
 from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli, common_flags, upscale
+from metaf2n_tf.data import formats
 
 TAKES = ""
 _MAX_MEGAPIXELS = 200
@@ -36,7 +37,8 @@ def main(args: flags.FlagValues, _: list[str]) -> int:
         input_dir=Path(),
         face_dir=None,
         output_dir=Path(),
-        suffix=upscale.BESIDE,
+        suffix=upscale.suffix_of(args.outscale),
+        quality=formats.quality_of(args.format, args.quality),
         model_dir=cli.optional_path(args.model_dir),
         fine_tune_num=steps.parse_steps(args.fine_tune_num),
         strength=cli.parse_floats("strength"),

@@ -34,6 +34,10 @@ OPTIONS = upscale.Options(
     precision="float32",
     detector="mtcnn",
     restorer="faces_lite",
+    min_face=0,
+    paste_faces=False,
+    paste_strength=1.0,
+    color_fix="none",
     recursive=False,
     ext=[],
     overwrite=False,
@@ -93,6 +97,19 @@ def test_a_result_is_the_command_s_byte_by_byte(bench, place, opened, steps, str
         assert result.getexif()[0x010F] == "camera"
 
 
+def test_so_it_is_with_all_that_is_done_to_a_result(place):
+    """Faces are pasted where they were found, also two that are equal."""
+    changes = {"paste_faces": True, "color_fix": "lowpass", "outscale": 2.0, "format": "jpg", "quality": 90}
+    options = dataclasses.replace(OPTIONS, model_dir=place / "model.npz", **changes)
+    bench = Workbench(options, "CPU", place / "bench")
+    opened = bench.open(place / NAME, NAME)
+    made = bench.make(opened, [0, 1], 1, 1.0, heard)
+    assert made.record["faces_pasted"] == 2
+    assert upscale.run(dataclasses.replace(options, input_dir=place / NAME, output_dir=place, overwrite=True)) == 0
+    assert made.file.read_bytes() == place.joinpath(made.file.name).read_bytes()
+    opened.close()
+
+
 def test_the_ticked_faces_count(bench, place, opened):
     both, first, none = (bench.make(opened, ticked, 2, 1.0, heard) for ticked in ([0, 1], [0], []))
     assert [made.record["faces"] for made in (both, first, none)] == [2, 1, 0]
@@ -117,24 +134,24 @@ def test_photos_do_not_mix(bench, place, opened, sample_lq):
 def test_how_far_it_is_and_that_it_can_be_stopped(bench, opened):
     told = []
 
-    def stop(what, done, total):
-        told.append((what, done, total))
-        if what == "tiles":
+    def stop(work, done):
+        told.append((work.title, done, work.total))
+        if work.title == "tiles":
             opened.stopped.set()
 
     with pytest.raises(StoppedError):
         bench.make(opened, [0], 1, 1.0, stop)
-    assert told == [("steps", 0, 2), ("steps", 1, 2), ("tiles", 0, 8)]
+    assert told == [("steps", 0, 1), ("steps", 1, 1), ("tiles", 0, 8)]
     assert not list((opened.place / "results").iterdir())
     assert bench.make(opened, [0], 1, 1.0, heard).file.is_file()
 
 
-def test_the_unadapted_one_is_made_once(bench, place, opened):
+def test_the_unadapted_one_is_beside_the_result(bench, place, opened):
     told = []
-    first, second = (bench.make_unadapted(opened, lambda *what: told.append(what)) for _ in range(2))
-    assert first == second
-    assert told == [("steps", 0, 1), *(("tiles", done, 8) for done in range(8))]
-    assert first.read_bytes() == of_the_command(place, fine_tune_num=[0])
+    made = bench.make(opened, [0, 1], 2, 1.0, heard)
+    unadapted = bench.make_unadapted(opened, [0, 1], lambda work, done: told.append((work.title, done)))
+    assert told == [("steps", 0), *(("tiles", done) for done in range(9))]
+    assert made.file.read_bytes() != unadapted.read_bytes() == of_the_command(place, fine_tune_num=[0])
 
 
 def test_what_is_shown_is_of_the_size_of_the_result_s_view(bench, opened):

@@ -12,11 +12,10 @@ from gradio import themes
 
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs import workbench
-from metaf2n_tf.commands.runs.workbench import Made, Opened, StoppedError, Workbench
+from metaf2n_tf.commands.runs.workbench import Heard, Made, Opened, StoppedError, Workbench
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
 from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.faces.restored import RestoredFace
-from metaf2n_tf.progress import Listener
 from metaf2n_tf.report.pictures import FACE_SIDE, reduce, webp_uri
 from metaf2n_tf.upscale.steps import Steps, parse_steps
 from metaf2n_tf.wording import counted
@@ -28,8 +27,8 @@ _LABELS = {"fine_tune_num": "Steps", "strength": "Strength"}  # what the page ca
 _DOING = {"steps": "Learning from the faces", "tiles": "Enlarging"}
 _TITLE = "MetaF2N"
 _INTRODUCTION = f"""# {_TITLE}
-Makes a damaged photo four times as large, and learns from the faces in it how to do so. Drop a photo, choose the faces,
-and press the button. All is computed by the machine that shows this page, and sent nowhere else."""
+Enlarges a damaged photo, and learns from the faces in it how to do so. Drop a photo, choose the faces, and press the
+button. All is computed by the machine that shows this page, and sent nowhere else."""
 _FACES = """Each face as it is in the photo, and as it was restored. A restored face is partly invented, and no evidence
 of what a person looks like: untick those that look wrong."""
 # Gradio hands the file over without the name that it has on the user's machine.
@@ -73,8 +72,8 @@ def _said(*lines: str, wrong: bool = False) -> str:
     return f"<p{kind}>{'<br>'.join(map(html.escape, lines))}</p>" if lines else ""
 
 
-def _heard(bar: gr.Progress) -> Listener:
-    return lambda what, done, total: bar(done / total, desc=_DOING[what])
+def _heard(bar: gr.Progress) -> Heard:
+    return lambda work, done: bar(done / work.total if work.total else None, desc=_DOING.get(work.title, work.title))
 
 
 def _wrong(error: Exception, file: Path, name: str) -> str:
@@ -167,7 +166,7 @@ class _Page:
                     [_PLAIN, _UNADAPTED], value=_PLAIN, label="Compare with", info="The second takes twice the time."
                 )
             with gr.Row():
-                self.start = gr.Button("Make it four times as large", variant="primary", scale=4, elem_id="start")
+                self.start = gr.Button("Enlarge", variant="primary", scale=4, elem_id="start")
                 self.stop = gr.Button("Stop", scale=1, elem_id="stop")
             self.done = gr.HTML(" ", elem_id="done", elem_classes="said", padding=False, min_height=48)
         with gr.Column(visible=False) as self.made:
@@ -238,7 +237,7 @@ class _Page:
             if other == _PLAIN:
                 before = workbench.bicubic(opened, after.shape[:2])
             else:
-                before = workbench.view_of(self._bench.make_unadapted(opened, _heard(bar)))
+                before = workbench.view_of(self._bench.make_unadapted(opened, ticked, _heard(bar)))
         except PICTURE_ERRORS as error:
             return {self.done: _wrong(error, opened.file, opened.name.name), self.made: hidden}
         except StoppedError:

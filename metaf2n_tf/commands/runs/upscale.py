@@ -3,34 +3,44 @@
 import contextlib
 import copy
 import dataclasses
-import os
+import tempfile
 import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs import deciding, results
+from metaf2n_tf.commands.runs import deciding, results, saved_weights
+from metaf2n_tf.commands.runs.adapting import Alone, Prepared, Together, album_identity
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
-from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
-from metaf2n_tf.data import files, images
+from metaf2n_tf.commands.runs.upscale_report import (
+    REPORT,
+    Computed,
+    Finished,
+    Variant,
+    part_path,
+    show_photo,
+    write_page,
+)
+from metaf2n_tf.data import encoding, files, formats, images
+from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.finish import outscale
 from metaf2n_tf.finish.finishing import Finishing
+from metaf2n_tf.finish.paste import check_strength
 from metaf2n_tf.networks import sr
 from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.upscale import steps
-from metaf2n_tf.upscale.adaptation import Adaptation
+from metaf2n_tf.upscale import album, steps
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.patches import check_patches, used_whole
+from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.wording import counted
@@ -42,7 +52,7 @@ class Options:
 
     suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
     None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
-    those who name none (model_dir).
+    those who name none (model_dir), or writes with a format's default, or one that loses nothing (quality).
     """
 
     input_dir: Path = field(metadata=APART)
@@ -61,6 +71,10 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
+    min_face: int
+    paste_faces: bool
+    paste_strength: float
+    color_fix: str
     recursive: bool = field(metadata=APART)
     ext: list[str] = field(metadata=APART)
     overwrite: bool = field(metadata=APART)
@@ -68,6 +82,11 @@ class Options:
     gt_dir: Path | None = field(metadata=APART)
     gpu: str | None = field(metadata=APART)
     suffix: str = field(default="", metadata=APART)
+    outscale: float = SCALE
+    format: str = "png"
+    quality: int | None = None
+    adapt: str = album.PER_PHOTO
+    save_weights: Path | None = field(default=None, metadata=APART)
 
     def check(self) -> None:
         """Raise a UserError for values that make no sense."""
@@ -79,8 +98,18 @@ class Options:
             raise UserError("--fine_tune_num auto: stands alone, as it keeps patches out of the steps that others use")
         if self.suffix and self.report:
             raise UserError(Argument("report"), ": needs a folder. Remedy: ", Argument("output_dir"))
+        if self.save_weights is not None and not self.adapts:
+            raise UserError(
+                Argument("save_weights", self.save_weights),
+                f": nothing is adapted. Remedy: {places.command('export')} for the weights as they are",
+            )
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
+        check_strength(self.paste_strength)
+        if self.paste_strength != 1 and not self.paste_faces:
+            raise UserError(Argument("paste_strength"), ": is for ", Argument("paste_faces"))
+        outscale.check(self.outscale)
+        formats.quality_of(self.format, self.quality)
         folder.check_face_dir(self.face_dir)
 
     @property
@@ -92,6 +121,16 @@ class Options:
     def adapts(self) -> bool:
         """Whether any result may be adapted."""
         return steps.most_steps(self.fine_tune_num) > 0 and max(self.strength) > 0
+
+    @property
+    def finishing(self) -> Finishing:
+        """What is done to the x4 pictures."""
+        return Finishing(self.paste_strength if self.paste_faces else 0, self.color_fix, self.outscale)
+
+    @property
+    def together(self) -> bool:
+        """Whether all photos are adapted to at once."""
+        return self.adapts and self.adapt != album.PER_PHOTO
 
     @property
     def variants(self) -> dict[Variant, Path]:
@@ -111,28 +150,34 @@ class Session:
     settings: everything that decides the pixels, as it is written to every record; names: where it is from.
     """
 
-    def __init__(self, options: Options, device: str, reported: Reported | None):
-        self.options, self.reported = options, reported
+    def __init__(self, options: Options, device: str, reported: Reported | None, names: Sequence[Path] = ()):
+        """`names` are the photos of the run, which decide an album's results."""
+        self.options, self.reported, self.saved = options, reported, saved_weights.of_options(options)
         self.model = load_model(options, device)
-        self.finishing = Finishing()
+        self.finishing = options.finishing
+        self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
         cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
         self.faces = None
-        if options.face_dir is not None or options.adapts:
-            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        if options.face_dir is not None or options.adapts or self.finishing.pastes:
+            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model, options.min_face)
+        self.adapting: Alone | Together = Alone(options, self.model, self.faces)
         self.settings = deciding.settings_of(options, self.model, self.faces, device)
+        if options.together:
+            self.settings["album"] = album_identity(names, self.inputs)
         self.names = deciding.names_of(options)
 
     def turned_to(self, options: Options, faces: FaceSource) -> "Session":
         """The same weights and compiled functions for other options of theirs, and other faces."""
         other = copy.copy(self)
-        other.options, other.faces = options, faces
+        other.options, other.faces, other.finishing = options, faces, options.finishing
+        other.adapting = Alone(options, self.model, faces)
         other.settings = deciding.settings_of(options, self.model, faces, self.settings["device"])
         other.names = deciding.names_of(options)
         return other
 
-    def _inputs(self, name: Path) -> dict:
+    def inputs(self, name: Path) -> dict:
         """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
         photo = files.crc32_of(self.options.input_dir / name)
         return {"photo": photo, "faces": self.faces.inputs(name) if self.faces else []}
@@ -142,38 +187,66 @@ class Session:
 
         A result counts by its content, and for a report also its part, with the metrics and the ground truth of now.
         """
-        expected = self.settings | {"inputs": self._inputs(name), "results": _results_there(self.options, name)}
+        expected = self.settings | {"inputs": self.inputs(name), "results": _results_there(self.options, name)}
+        if self.saved:
+            expected["saved_weights"] = self.saved.there(name)
         if self.reported:
             there = part_path(self.options.output_dir, name).is_file()
             expected["reported"] = self.reported.inputs(name) if there else None
         return [key for key, value in plain(expected).items() if key not in record or record[key] != value]
 
+    def gather(self, photos: Sequence[Path], todo: Sequence[Path], place: Path) -> tuple[list[Path], int]:
+        """Adapt to all photos at once, unless none of those that are to do can be used.
+
+        Args:
+          photos: of the run.
+          todo: those whose results are to be made.
+          place: an empty folder.
+
+        Returns:
+          Those to do that can be used, and how many of all photos cannot.
+        """
+        together = Together(self.options, self.model, self.faces, self.inputs, place)
+        usable, failed = together.gather(todo, sorted(set(photos) - set(todo)))
+        if usable:
+            together.adapt(self.saved)
+            self.settings["album"], self.adapting = together.identity, together
+        return usable, failed
+
     def _upscale(
-        self, adaptation: Adaptation, photo: images.Photo
-    ) -> tuple[dict[Variant, np.ndarray], dict[Steps, int]]:
-        """`{variant: levels}` of those asked for, and of no step for the report; and the numbers of steps in use.
+        self, prepared: Prepared, photo: images.Photo
+    ) -> tuple[dict[Variant, Finished], dict[Steps, int], dict[Variant, sr.Params]]:
+        """`{variant: levels}` of those asked for, and of no step for the report; the numbers of steps in use; the
+        weights of each variant that are to be saved with the photo.
 
         The picture of the unadapted weights is made once.
         """
-        unadapted: list[np.ndarray] = []
+        unadapted: list[Finished] = []
+        reports_without = self.options.report and self.finishing.pastes
 
-        def upscale(params: sr.Params) -> np.ndarray:
+        def upscale(params: sr.Params) -> Finished:
             if params is self.model.unadapted and unadapted:
                 return unadapted[0]
-            levels = self.finishing(self.model.upscale(photo.rgb, params, photo.depth), photo)
+            levels = self.model.upscale(photo.rgb, params, photo.depth)
+            without = self.finishing.without_faces()(levels, photo) if reports_without else None
+            finished = Finished(self.finishing(levels, photo, prepared.faces), without)
             if params is self.model.unadapted:
-                unadapted.append(levels)
-            return levels
+                unadapted.append(finished)
+            return finished
 
-        levels: dict[Variant, np.ndarray] = {}
+        levels: dict[Variant, Finished] = {}
         if self.options.report:
             levels[0, 1.0] = upscale(self.model.unadapted)
         used: dict[Steps, int] = {}
-        for asked, number, params in adaptation.results(self.options.fine_tune_num):
+        own: dict[Variant, sr.Params] = {}
+        for asked, number, params in prepared.results:
             used[asked] = number
             for strength in self.options.strength:
-                levels[asked, strength] = upscale(adaptation.at_strength(params, strength))
-        return levels, used
+                weights = prepared.adaptation.at_strength(params, strength)
+                levels[asked, strength] = upscale(weights)
+                if self.saved and not self.options.together:
+                    own[asked, strength] = weights
+        return levels, used, own
 
     def compute(self, name: Path) -> tuple[dict[Variant, bytes], Computed]:
         """Adapt to one photo and super-resolve it.
@@ -182,40 +255,35 @@ class Session:
           name: its path relative to the input folder.
 
         Returns:
-          `{variant: encoded PNG}`, and what they come of.
+          `{variant: encoded picture}`, and what they come of.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
         options, began = self.options, time.monotonic()
         try:
-            inputs = self._inputs(name)
+            inputs = self.inputs(name)
         except OSError as error:
             path = error.filename or options.input_dir / name
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, SCALE)
-        pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
-        if used_whole(pairs, options.patch_size):
-            cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
-        adaptation = self.model.adapt(
-            pairs,
-            task_lr=options.task_lr,
-            patch_size=options.patch_size,
-            patch_num_per_img=options.patch_num_per_img,
-            seed=[options.seed, zlib.crc32(os.fsencode(name))],
-            auto=steps.is_auto(options.fine_tune_num[0]),
-        )
-        levels, used = self._upscale(adaptation, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
-        pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
-        note = self._note(adaptation, used)
-        if note:
-            cli.say(f"{name}: {note}")
+        photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
+        formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
+        prepared = self.adapting.prepare(name, photo)
+        levels, used, weights = self._upscale(prepared, photo)
+        alpha = self.finishing.alpha(photo)
+        pictures = {
+            variant: encoding.encode(levels[variant].levels, alpha, photo, options.format, options.quality)
+            for variant in options.variants
+        }
+        adaptation, pasted = prepared.adaptation, sum(face.place is not None for face in prepared.faces)
+        self._say_lost(name, photo)
+        note = self._note(name, prepared, used)
         paths = _output_paths(options, name)
         record = {
             "photo": name.as_posix(),
             "size": list(photo.size),
-            "faces": len(pairs),
+            "faces": prepared.count,
+            "faces_pasted": pasted if self.finishing.pastes else 0,
             "patches": adaptation.patches,
             "adapted": options.adapts and max(used.values()) > 0,
             "steps_used": used,
@@ -226,32 +294,37 @@ class Session:
             "tile_used": self.model.resolver.used_tile,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
-            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
+            "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
             **self.names,
             **self.settings,
         }
-        return pictures, Computed(name, photo, pairs, adaptation, levels, record)
+        pairs = [face.pair for face in prepared.faces]
+        return pictures, Computed(name, photo, pairs, adaptation, levels, weights, record)
 
-    def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
-        if not self.options.adapts:
-            return None
-        if not adaptation.patches:
-            return "no face, so super-resolved unadapted"
-        return "; ".join(map(cli.spelled, adaptation.remarks(used))) or None
+    def _say_lost(self, name: Path, photo: images.Photo) -> None:
+        """What the format cannot keep of a photo, once for all photos of which the same is to be said."""
+        if lost := [loss for loss in encoding.losses(photo, self.options.format) if loss not in self._lost]:
+            cli.say(f"{name}: as {FORMATS[self.options.format].title}, {'; '.join(lost)} (said once)")
+        self._lost.update(lost)
+
+    def _note(self, name: Path, prepared: Prepared, used: dict[Steps, int]) -> str | None:
+        """What a user must know of a photo's results; it is said, unless it was said of the whole album."""
+        notes = [self.adapting.note(name, prepared.adaptation, used)]
+        lost = sum(face.place is None for face in prepared.faces)
+        if lost and self.finishing.pastes:
+            are = counted(lost, "face of its folder is", "faces of its folder are")
+            notes.append(f"{are} no part of the photo, so not pasted")
+            cli.say(f"{name}: {notes[-1]}")
+        return "; ".join(filter(None, notes)) or None
 
 
 def _numbers(losses: Sequence[float]) -> list[float | None]:
     return [loss if np.isfinite(loss) else None for loss in losses]
 
 
-def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
-    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
-    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
-
-
 def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
     """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    result = name.with_name(f"{name.stem}{options.suffix}.png")
+    result = name.with_name(f"{name.stem}{options.suffix}.{options.format}")
     return {variant: place / result for variant, place in options.variants.items()}
 
 
@@ -273,7 +346,11 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
     options, done, changed, anew = session.options, set(), set(), 0
     for name in [] if options.overwrite else names:
         if records is None:
-            if not session.reported and all(path.is_file() for path in _output_paths(options, name).values()):
+            there = [
+                *_output_paths(options, name).values(),
+                *(session.saved.paths(name).values() if session.saved else ()),
+            ]
+            if not session.reported and all(path.is_file() for path in there):
                 done.add(name)
         elif record := records.get(name.as_posix()):
             try:
@@ -315,18 +392,27 @@ def run(options: Options) -> int:
         )
     else:
         input_dir, photos = options.input_dir.parent, [options.input_dir]
+    single = options.input_dir.is_file()
     options = dataclasses.replace(options, input_dir=input_dir)
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)
+    if saved := saved_weights.of_options(options):
+        saved.check(options, names, single)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir) if options.keeps_records else contextlib.nullcontext():
         device = runtime.select_device(options.gpu)
         reported = Reported(options.gt_dir, options.recursive) if options.report else None
-        session = Session(options, device, reported)
+        session = Session(options, device, reported, names)
         found = results.read_results(options.output_dir) if options.keeps_records else None
         done, records = _find_done(session, names, found), found or {}
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
-        failed = _process(session, todo, records) if todo else 0
+        failed = 0
+        if todo and session.faces:
+            session.faces.load()
+        if todo and options.together:
+            failed = _process_together(session, photos, todo, records)
+        elif todo:
+            failed = _process(session, todo, records)
         if reported:
             parts = {part_path(options.output_dir, name): records.get(name.as_posix(), {}) for name in names}
             there = {path: record for path, record in parts.items() if path.is_file()}
@@ -335,11 +421,25 @@ def run(options: Options) -> int:
     return cli.SOME_FAILED if failed else cli.OK
 
 
+def _in_words(name: Path, record: dict) -> str:
+    """What is said of a photo whose result is there."""
+    losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+    loss = f", loss {losses[0]} -> {losses[-1]}" if losses else ""
+    return f"{name}: {counted(record['faces'], 'face', 'faces')}{loss}"
+
+
+def _process_together(session: Session, photos: list[Path], todo: list[Path], records: dict[str, dict]) -> int:
+    """As `_process`, once all photos are adapted to together."""
+    with tempfile.TemporaryDirectory(prefix="metaf2n-faces-") as place:
+        usable, failed = session.gather(photos, todo, Path(place))
+        return failed + (_process(session, usable, records) if usable else 0)
+
+
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
         pictures, computed = session.compute(name)
         record, part = computed.record, part_path(options.output_dir, name)
@@ -351,6 +451,9 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
         files.remove(part)
+        if session.saved:
+            session.saved.write(name, computed.weights, session.model.weights)
+            record["saved_weights"] = session.saved.there(name)
         for path, content in outputs.items():
             files.make_folder(path.parent)
             files.write_bytes(path, content)
@@ -359,11 +462,11 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
-        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+        return _in_words(name, record)
 
     failed = process_all(photos, process)
-    note = f", {len(without_face)} of them without a face" if options.adapts else ""
+    looks_for_faces = options.adapts or session.finishing.paste_strength
+    note = f", {len(without_face)} of them without a face" if looks_for_faces else ""
     cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
         say_turned(without_face)
