@@ -1,6 +1,7 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
 import contextlib
+import copy
 import dataclasses
 import tempfile
 import time
@@ -169,6 +170,15 @@ class Session:
         if options.together:
             self.settings["album"] = album_identity(names, self.inputs)
         self.names = deciding.names_of(options)
+
+    def turned_to(self, options: Options, faces: FaceSource) -> "Session":
+        """The same weights and compiled functions for other options of theirs, and other faces."""
+        other = copy.copy(self)
+        other.options, other.faces, other.finishing = options, faces, options.finishing
+        other.adapting = Alone(options, self.model, faces)
+        other.settings = deciding.settings_of(options, self.model, faces, self.settings["device"])
+        other.names = deciding.names_of(options)
+        return other
 
     def inputs(self, name: Path) -> dict:
         """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
