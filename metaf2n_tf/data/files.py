@@ -6,10 +6,11 @@ import fcntl
 import hashlib
 import logging
 import os
+import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -196,6 +197,21 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def write_pair(first: Path, first_content: bytes, second: Path, second_content: bytes) -> None:
+    """Write two files that are of no use without each other.
+
+    A first file that is there already goes before the second changes, and the new one comes last: killed at any time,
+    this leaves no first file beside another one's second.
+
+    Raises:
+      UserError: as `write_bytes`.
+    """
+    with _writing(first), replacing(first) as first_part, _writing(second), replacing(second) as second_part:
+        first_part.write_bytes(first_content)
+        second_part.write_bytes(second_content)
+        first.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder; the lock ends with the process, however that ends.
@@ -215,6 +231,42 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing_folder(folder: Path, entries: Collection[str]) -> Iterator[Path]:
+    """Yield a hidden folder beside `folder` to write to; when the block ends well it becomes `folder`, else it goes.
+
+    Args:
+      folder: may be there already, if there is nothing in it beside `entries`; it is moved away and deleted then.
+      entries: what folders of this kind hold.
+
+    Raises:
+      UserError: it holds something else, or is a file; another run writes it; or as `write_bytes`.
+    """
+    folder = real(folder)
+    number = f"{zlib.crc32(os.fsencode(folder.name)):08x}"
+    part, before = (folder.with_name(f".{number}.{state}") for state in ("part", "before"))
+    with _writing(folder):
+        if folder.exists() and not (folder.is_dir() and set(os.listdir(folder)) <= set(entries)):
+            raise UserError(f"{folder}: is there already, and holds something else. Remedy: another name")
+        part.mkdir(exist_ok=True)
+        with alone_in(part):
+            try:
+                for old in (before, *part.iterdir()):  # of runs that were killed
+                    shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+                yield part
+                for file in filter(Path.is_file, part.rglob("*")):
+                    with file.open("rb") as stream:
+                        os.fsync(stream.fileno())
+                if folder.exists():
+                    folder.rename(before)
+                part.rename(folder)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            if before.exists():
+                shutil.rmtree(before)
 
 
 def crc32_of(path: Path) -> int:

@@ -88,3 +88,16 @@ def check_variables(
         if not finite:
             raise UserError(f"{source}: variable {name} holds values that are not finite")
     return {name: np.asarray(found[name], np.float32) for name in shapes}
+
+
+def to_half(path: Path, name: str, value: np.ndarray) -> np.ndarray:
+    """A variable that is to be written to a file, rounded to float16.
+
+    Raises:
+      UserError: it holds values that are too large.
+    """
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(value).astype(np.float16)
+    if not np.isfinite(narrow).all():
+        raise UserError(f"{path}: variable {name} holds values that are too large for half precision")
+    return narrow

