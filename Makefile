@@ -14,10 +14,12 @@ FACE_MESH := weights/face_landmark.tflite
 PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
+EXPORT_VENV := .venv-export
+PEERS_VENV := .venv-peers
 # All weights of these targets stay here, and none of the user's cache is taken.
 export METAF2N_WEIGHTS := weights
 
-.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
+.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-peers bench-portable clean
 
 demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
@@ -31,7 +33,7 @@ kdfsrnet-demo: $(VENV)/installed $(FACE_MESH)  ## a small training of KDFSRNet's
 test: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the tests, under 12 minutes
 	$(RUN) -m pytest -n 2 --dist loadfile $(TESTS)
 
-test-slow: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
+test-slow: $(VENV)/installed $(EXPORT_VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(FACE_MESH)  ## the full-size checks too
 	$(RUN) -m pytest -m "slow or not slow"
 
 test-package: $(VENV)/installed  ## the wheel in an environment of its own
@@ -47,6 +49,9 @@ held-out: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(DISTS)  ## the shipped
 
 bench: $(VENV)/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 	$(RUN) benchmarks/inference.py --large
+
+bench-peers: $(VENV)/installed $(PEERS_VENV)/installed $(WEIGHTS)  ## the SR networks beside PyTorch, ONNX Runtime, OpenVINO and ncnn
+	$(RUN) benchmarks/peers.py --peers_python $(PEERS_VENV)/bin/python
 
 bench-faces: $(VENV)/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
 	$(RUN) benchmarks/faces.py --torch_python $(TORCH_PYTHON)
@@ -89,5 +94,15 @@ $(VENV)/installed: $(REQUIREMENTS) requirements-dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) -r requirements-dev.txt
 	touch $@
 
+$(EXPORT_VENV)/installed: requirements-export.txt  ## the programs that exported weights are tried in
+	$(PYTHON) -m venv $(EXPORT_VENV)
+	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(PEERS_VENV)/installed: requirements-peers.txt  ## the programs that the SR networks are measured beside
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tf215 results
+	rm -rf .venv .venv-tf215 .venv-export .venv-peers results

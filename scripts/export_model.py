@@ -1,4 +1,4 @@
-"""Weights of any kind that test.py reads as one .npz: SR network, MaskNet and learned rates."""
+"""Weights of any kind that test.py reads, for other programs, or as one .npz."""
 
 import sys
 from pathlib import Path

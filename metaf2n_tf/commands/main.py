@@ -12,7 +12,7 @@ COMMANDS = {
     "experiment": "find out what fine-tuning steps are worth (scripts/fine_tune_experiment.py)",
     "report": "make the page of a folder of results anew, to compare pictures in",
     "weights": "fetch known weights (scripts/download_weights.py)",
-    "export": "weights of any kind as one .npz (scripts/export_model.py)",
+    "export": "weights for other programs, or as one .npz (scripts/export_model.py)",
     "train": "meta-train SR network and MaskNet (main.py)",
     "tfrecord": "training sets from folders of pictures (scripts/generate_tfrecord.py)",
     "preview": "a meta-batch as a picture (scripts/preview_meta_batch.py)",

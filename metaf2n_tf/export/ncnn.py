@@ -21,7 +21,7 @@ from metaf2n_tf.weights.ncnn import FP16_FLAG, FP32_FLAG, PARAM_MAGIC
 _INPUT, _OUTPUT = "data", "output"
 
 
-def _conv(layer: Layer) -> dict[int, object]:
+def _conv(layer: Layer) -> Mapping[int, object]:
     height, width, _, outputs = layer.arrays[0].shape
     top, bottom, left, right = layer.pads
     sizes = {0: outputs, 1: width, 11: height, 3: int(layer.number), 5: 1, 6: layer.arrays[0].size}

@@ -88,10 +88,14 @@ _KINDS: Mapping[str, tuple[str, Callable[[Layer], Mapping], Callable[[Layer], Se
     "relu": ("Relu", lambda _: {}, lambda _: []),
     "leaky_relu": ("LeakyRelu", lambda layer: {"alpha": layer.number}, lambda _: []),
     "prelu": ("PRelu", lambda _: {}, lambda layer: [layer.arrays[0].reshape(-1, 1, 1)]),
-    "scale": ("Mul", lambda _: {}, lambda layer: [np.float32([layer.number])]),
+    "scale": ("Mul", lambda _: {}, lambda layer: [np.array([layer.number], np.float32)]),
     "add": ("Add", lambda _: {}, lambda _: []),
     "concat": ("Concat", lambda _: {"axis": 1}, lambda _: []),
-    "enlarge": ("Resize", lambda _: _RESIZE, lambda layer: [np.float32([]), np.float32([1, 1, *layer.factors])]),
+    "enlarge": (
+        "Resize",
+        lambda _: _RESIZE,
+        lambda layer: [np.zeros(0, np.float32), np.array([1, 1, *layer.factors], np.float32)],
+    ),
     "pixel_shuffle": ("DepthToSpace", lambda layer: {"blocksize": layer.factors[0], "mode": "CRD"}, lambda _: []),
 }
 

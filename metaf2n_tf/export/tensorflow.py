@@ -3,7 +3,6 @@
 Float32 (N, H, W, 3) RGB in [0, 1] to (N, 4H, 4W, 3), not clipped.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -19,23 +18,19 @@ INPUT, OUTPUT = "input", "output"
 _ENTRIES = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
 
 
-def _module(output: Path, weights: Weights, half: bool) -> tf.Module:
-    """The weights as variables of float16 or float32."""
-    values = {name: to_half(output, name, value) if half else value for name, value in weights.sr.items()}
-    module = tf.Module()
-    module.params = {name: tf.Variable(value, trainable=False) for name, value in values.items()}
-    return module
+class _Network(tf.Module):
+    """The weights as variables of float16 or float32, and `upscale`, of pictures of one shape or of any."""
 
+    def __init__(self, output: Path, weights: Weights, half: bool, sides: tuple[int | None, ...]):
+        super().__init__()
+        values = {name: to_half(output, name, value) if half else value for name, value in weights.sr.items()}
+        self.params = {name: tf.Variable(tf.constant(value), trainable=False) for name, value in values.items()}
+        self.upscale = tf.function(self._forward, [tf.TensorSpec(sides, tf.float32, INPUT)], autograph=False)
 
-def _function(module: tf.Module, sides: tuple[int | None, ...]) -> Callable:
-    """The network for pictures of this shape."""
-    network = sr.network_of(module.params)
-
-    def forward(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        params = {name: tf.cast(value, tf.float32) for name, value in module.params.items()}
+    def _forward(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        params = {name: tf.cast(value, tf.float32) for name, value in self.params.items()}
+        network = sr.network_of(params)
         return {OUTPUT: network.forward(params, images, network.block)}
-
-    return tf.function(forward, [tf.TensorSpec(sides, tf.float32, INPUT)], autograph=False)
 
 
 def write_saved_model(output: Path, weights: Weights, half: bool) -> None:
@@ -44,11 +39,10 @@ def write_saved_model(output: Path, weights: Weights, half: bool) -> None:
     Raises:
       UserError: something else is there, a value is too large for float16, or the folder cannot be written.
     """
-    module = _module(output, weights, half)
-    module.upscale = _function(module, (None, None, None, 3))
+    network = _Network(output, weights, half, (None, None, None, 3))
     with files.replacing_folder(output, _ENTRIES) as part:
         try:
-            tf.saved_model.save(module, str(part), signatures={"serving_default": module.upscale})
+            tf.saved_model.save(network, str(part), signatures={"serving_default": network.upscale})
         except tf.errors.OpError as error:
             raise UserError(f"{output}: cannot be written: {first_line(error)}") from error
 
@@ -61,9 +55,8 @@ def write_tflite(output: Path, weights: Weights, half: bool, tile: int) -> None:
     """
     if tile % sr.unit(weights.sr):
         raise UserError(Argument("tile", tile), f": these weights take multiples of {sr.unit(weights.sr)} pixels")
-    module = _module(output, weights, half)
-    function = _function(module, (1, tile, tile, 3))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
+    network = _Network(output, weights, half, (1, tile, tile, 3))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.upscale.get_concrete_function()], network)
     if half:
         converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
     with runtime.quietly():

@@ -79,7 +79,8 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
       UserError: the file cannot be written.
     """
     kinds = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
-    header, end = {_METADATA: {"format": "pt"}}, 0
+    header: dict[str, object] = {_METADATA: {"format": "pt"}}
+    end = 0
     for name, value in arrays.items():
         start, end = end, end + value.nbytes
         header[name] = {"dtype": kinds[value.dtype], "shape": value.shape, "data_offsets": (start, end)}

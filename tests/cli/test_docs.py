@@ -1,6 +1,7 @@
 """What README and docs say: every flag, every command, every example in Python, every link."""
 
 import ast
+import dataclasses
 import importlib
 import itertools
 import json
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
+import other_programs
 import pytest
 from commands import ROOT, environment, run
 from PIL import Image
@@ -23,6 +25,7 @@ from PIL import Image
 import config
 from metaf2n_tf.commands.main import COMMANDS
 from metaf2n_tf.data import images
+from metaf2n_tf.export import export
 from metaf2n_tf.faces import folder, restorers
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.networks import sr
@@ -400,7 +403,7 @@ def test_the_worked_example_of_a_restorer(monkeypatch, tiny_sr, sample_lq):
 
 
 def test_the_worked_example_of_a_network(monkeypatch, tmp_path, sample_lq):
-    """One module and one row: a network from outside is loaded, adapted and used."""
+    """One module and one row: a network from outside is loaded, adapted, used and exported."""
     espcn, row = worked_example("SR network", "espcn")
     network = eval(row, vars(sr) | {"espcn": espcn})
     monkeypatch.setattr(sr, "NETWORKS", (network, *sr.NETWORKS))
@@ -420,6 +423,10 @@ def test_the_worked_example_of_a_network(monkeypatch, tmp_path, sample_lq):
     rgb = np.float32(lq) / 255
     whole = espcn.forward(params, rgb[None]).numpy()[0]
     np.testing.assert_allclose(model.upscale(rgb, params, depth=None), whole, atol=1e-5)
+    adapted = dataclasses.replace(model.weights, sr={name: value.numpy() for name, value in params.items()})
+    for name, program in (("espcn.onnx", other_programs.onnxruntime), ("espcn.param", other_programs.ncnn)):
+        export(tmp_path / name, adapted)
+        np.testing.assert_allclose(program(tmp_path / name, rgb[None])[0], whole, atol=1e-5)
 
 
 @pytest.mark.slow

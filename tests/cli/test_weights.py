@@ -2,6 +2,7 @@
 
 import subprocess
 
+import numpy as np
 from commands import command, environment, run
 
 from metaf2n_tf.weights.load import load_weights
@@ -31,3 +32,27 @@ def test_weights_are_exported_by_name(tmp_path):
     assert "error: nowhere: no weights there" in printed
     assert "and pass --model_dir weights/realesrgan-x4plus.npz\n" in printed
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".npz"] == ["lite.npz"]
+
+
+def test_weights_are_exported_for_other_programs(tmp_path):
+    printed = run(tmp_path, EXPORT, "--model_dir", "metaf2n-lite", "--output", "new/lite.safetensors", "--half")
+    assert "new/lite.safetensors: the SR network without MaskNet and learned rates, for which .safetensors" in printed
+    assert "new/lite.safetensors: 2.4 MB of " in printed
+    assert np.isfinite(load_weights(tmp_path / "new" / "lite.safetensors").sr["MODEL/body/0/weight"]).all()
+    printed = run(tmp_path, EXPORT, "--model_dir", "new/lite.safetensors", "--output", "lite")
+    assert printed.splitlines()[-1].startswith("lite: 5.")
+    assert (tmp_path / "lite" / "saved_model.pb").is_file()
+
+
+def test_what_cannot_be_exported_is_one_line(tmp_path):
+    lite = ("--model_dir", "metaf2n-lite", "--output")
+    for arguments, message in (
+        ((*lite, "lite.pt"), "error: --output lite.pt: a name that ends with .npz, .pth, "),
+        ((*lite, "lite.onnx", "--tile", "64"), "error: --tile 64: only a .tflite takes pictures of one size alone"),
+        ((*lite, "lite.tflite", "--tile", "-1"), "error: flag --tile=-1"),
+        ((*lite, "."), "is there already, and holds something else. Remedy: another name"),
+        (("--model_dir", "faces-lite", "--output", "a.param"), "error: a.param: SRVGGNetCompact of "),
+    ):
+        (tmp_path / "mine.txt").touch()
+        assert message in run(tmp_path, EXPORT, *arguments, code=2)
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

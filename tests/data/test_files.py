@@ -134,3 +134,102 @@ def test_unwritable_places_are_named(tmp_path):
         files.make_folder(tmp_path / "file" / "below")
     with pytest.raises(UserError, match=r"absent/a.txt: cannot be written"):
         files.write_bytes(tmp_path / "absent" / "a.txt", b"")
+
+
+def killed(root, code, arguments):
+    """Run this until it says that it waits, and end it there."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os, sys, pathlib; from metaf2n_tf.data import files\n{code}", *arguments],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "waiting\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_pair_is_never_of_two_runs(tmp_path, root, renames):
+    """Killed before any part has its name, and between the two: the first file is there only beside its own second."""
+    first, second = tmp_path / "a.param", tmp_path / "a.bin"
+    files.write_pair(first, b"old", second, b"old")
+    code = (
+        "count, replace = 0, os.replace\n"
+        "def counted(*paths):\n"
+        "    global count\n"
+        f"    if count == {renames}: print('waiting', flush=True); sys.stdin.read()\n"
+        "    count += 1; replace(*paths)\n"
+        "os.replace = counted\n"
+        "first, second = map(pathlib.Path, sys.argv[1:])\n"
+        "files.write_pair(first, b'new', second, b'new')"
+    )
+    killed(root, code, [first, second])
+    assert not first.exists()
+    assert second.read_bytes() == (b"new" if renames else b"old")
+    files.write_pair(first, b"newer", second, b"newer")  # and the next run is not in its way
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.param": b"newer", "a.bin": b"newer"}
+
+
+def test_a_pair_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    first, second = tmp_path / "a.param", tmp_path / "a.bin"
+    files.write_bytes(first, b"old")
+    second.mkdir()
+    (second / "mine").touch()
+    with pytest.raises(UserError, match=r"a.bin: cannot be written: Is a directory"):
+        files.write_pair(first, b"new", second, b"new")
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.param", "a.bin"}
+
+
+def fill(folder, text):
+    with files.replacing_folder(folder, ("a", "b")) as part:
+        (part / "a").write_text(text)
+        (part / "b").mkdir()
+        (part / "b" / "c").write_text(text)
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    folder = tmp_path / "saved"
+    for text in ("old", "new"):
+        fill(folder, text)
+        assert ((folder / "a").read_text(), (folder / "b" / "c").read_text()) == (text, text)
+        assert list(tmp_path.iterdir()) == [folder]
+    (folder / "mine").touch()
+    with pytest.raises(UserError, match="saved: is there already, and holds something else"):
+        fill(folder, "newer")
+    assert (folder / "a").read_text() == "new"
+    with pytest.raises(RuntimeError), files.replacing_folder(tmp_path / "other", ()) as part:
+        (part / "a").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    fill(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "new"
+
+
+def test_a_killed_writer_of_a_folder_leaves_the_old_one(tmp_path, root):
+    folder = tmp_path / "saved"
+    fill(folder, "old")
+    code = (
+        "with files.replacing_folder(pathlib.Path(sys.argv[1]), ('a', 'b')) as part:\n"
+        "    (part / 'a').write_text('half'); (part / 'd').mkdir(); print('waiting', flush=True); sys.stdin.read()"
+    )
+    killed(root, code, [folder])
+    assert (folder / "a").read_text() == "old"
+    fill(folder, "new")
+    assert list(tmp_path.iterdir()) == [folder]
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+
+
+def test_two_writers_of_one_folder(tmp_path):
+    with (
+        files.replacing_folder(tmp_path / "saved", ()),
+        pytest.raises(UserError, match="another run is writing there"),
+    ):
+        fill(tmp_path / "saved", "new")

@@ -36,7 +36,7 @@ def sparse(path, start=b"", size=HUGE):
 PARAM = "7767517\n1 1\n" + "Convolution a 1 1 0=8 6=216\n" + "PReLU a 1 1 0=8\n" + "Convolution a 1 1 0=48 6=3456\n"
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".npz", ".param", ".bin", ".index"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz", ".param", ".bin", ".index"])
 @pytest.mark.parametrize("size", [HUGE, 2**31 + 1])
 @pytest.mark.parametrize("start", [b"", b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."])
 def test_weights_with_holes_are_one_line(tmp_path, suffix, size, start):

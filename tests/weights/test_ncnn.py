@@ -44,7 +44,8 @@ def edit(path, change):
     [
         (".bin", lambda blob: blob[:-9], r"net.bin: truncated at MODEL/conv_last"),
         (".bin", lambda blob: blob + b"1234", r"net.bin: 4 bytes too long"),
-        (".bin", lambda blob: b"\0\0\0\0" + blob[4:], "conv_first/weight is not stored as fp16"),
+        (".bin", lambda blob: b"\1\0\0\0" + blob[4:], "conv_first/weight is stored as neither float16 nor float32"),
+        (".bin", lambda blob: b"\0\0\0\0" + blob[4:], "body/0/rdb1/conv1/weight is stored as neither"),
         (".param", lambda text: b"hello", "not an ncnn .param file"),
         (
             ".param",
