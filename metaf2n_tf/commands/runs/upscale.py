@@ -161,7 +161,8 @@ class Session:
         self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
-        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
+        how = f"precision {options.precision}, tiles of {options.tile}"
+        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {how}")
         self.faces = None
         if options.face_dir is not None or options.adapts or self.finishing.pastes:
             self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model, options.min_face)
@@ -295,6 +296,7 @@ class Session:
             "mean_weight": adaptation.mean_weight,
             "note": note,
             "tile_used": self.model.resolver.used_tile,
+            "precision_used": self.model.resolver.used_precision,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
             "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
