@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs.photos import process_all
 from metaf2n_tf.commands.runs.saved_weights import SavedWeights
+from metaf2n_tf.commands.runs.upscale_options import Options
 from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.restored import PlacedFace
@@ -50,7 +51,7 @@ def _remarks(adaptation: Adaptation, used: Mapping[Steps, int]) -> str | None:
 class Alone:
     """Each photo is adapted to by itself."""
 
-    def __init__(self, options: Any, model: MetaF2N, faces: FaceSource | None):
+    def __init__(self, options: Options, model: MetaF2N, faces: FaceSource | None):
         """Options are those of `test.py`; faces: where they come from, None where no face is looked for."""
         self._options, self._model, self._faces = options, model, faces
 
@@ -100,7 +101,7 @@ def _read(inputs: Inputs, name: Path) -> dict | None:
 class Together:
     """All photos are adapted to at once: first `gather` them, then `adapt`, then `prepare` each."""
 
-    def __init__(self, options: Any, model: MetaF2N, faces: FaceSource | None, inputs: Inputs, place: Path):
+    def __init__(self, options: Options, model: MetaF2N, faces: FaceSource | None, inputs: Inputs, place: Path):
         """Start without a photo.
 
         Args:

@@ -5,11 +5,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from metaf2n_tf.commands.runs.upscale_report import Variant
+from metaf2n_tf.commands.runs.upscale_options import Options, Variant
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.networks import sr
@@ -70,7 +69,7 @@ class SavedWeights:
             files.make_folder(paths[variant].parent)
             writing.write_weights(paths[variant], dataclasses.replace(loaded, sr=weights))
 
-    def check(self, options: Any, names: Sequence[Path], single: bool) -> None:
+    def check(self, options: Options, names: Sequence[Path], single: bool) -> None:
         """Make the folders; nothing else is changed.
 
         Args:
@@ -106,7 +105,7 @@ class SavedWeights:
             files.make_folder(path.parent)
 
 
-def _in_use(options: Any) -> list[Path]:
+def _in_use(options: Options) -> list[Path]:
     """The files of weights that this run may read, and all known ones."""
     named = [value.rpartition(":")[0] for value in [options.blend] if value]
     named += [value.partition(":")[2] for value in (options.detector, options.restorer) if value and ":" in value]
@@ -114,7 +113,7 @@ def _in_use(options: Any) -> list[Path]:
     return [choose_weights(options.model_dir)[0], *map(catalogue.find, named), *known]
 
 
-def of_options(options: Any) -> SavedWeights | None:
+def of_options(options: Options) -> SavedWeights | None:
     """The files that the options of `test.py` ask for."""
     if options.save_weights is None:
         return None

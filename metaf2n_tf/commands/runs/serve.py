@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metaf2n_tf import places, runtime, signals
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs.upscale import Options
+from metaf2n_tf.commands.runs.upscale_options import Options
 from metaf2n_tf.commands.runs.workbench import Workbench
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, UserError

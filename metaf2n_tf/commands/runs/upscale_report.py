@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs.upscale_options import Variant
 from metaf2n_tf.data import files, images
 from metaf2n_tf.faces.restored import Pair
 from metaf2n_tf.networks import sr
@@ -17,11 +18,8 @@ from metaf2n_tf.upscale import photo_views, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.photo_views import Reported
-from metaf2n_tf.upscale.steps import Steps
 
 REPORT, PARTS = "report.html", "report_parts"
-
-Variant = tuple[Steps, float]  # what was asked for: a number of steps, and their strength
 
 
 class Finished(NamedTuple):

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from metaf2n_tf import progress
-from metaf2n_tf.commands.runs import upscale
+from metaf2n_tf.commands.runs.upscale_options import Options
+from metaf2n_tf.commands.runs.upscale_session import Session
 from metaf2n_tf.data import files, images
 from metaf2n_tf.errors import Message
 from metaf2n_tf.faces.finder import FaceFinder, Found
@@ -78,11 +79,11 @@ class Workbench:
     options: of `metaf2n upscale`, for what decides the pixels.
     """
 
-    def __init__(self, options: upscale.Options, device: str, place: Path):
+    def __init__(self, options: Options, device: str, place: Path):
         """Load everything; `place` is a folder for the photos' own."""
         self._options = dataclasses.replace(options, face_dir=place)  # so that it looks for no face itself
         self._place, self._stopped = place, threading.Event()
-        self._session = upscale.Session(self._options, device, None)
+        self._session = Session(self._options, device, None)
         model = self._session.model
         self._find = FaceFinder(
             options.detector, options.restorer, min_face=options.min_face, sr=lambda: model.unadapted
