@@ -15,10 +15,11 @@ PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
 JAX_PYTHON ?= python3
 EXPORT_VENV := .venv-export
+PEERS_VENV := .venv-peers
 # All weights of these targets stay here, and none of the user's cache is taken.
 export METAF2N_WEIGHTS := weights
 
-.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-portable clean
+.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-peers bench-portable clean
 
 demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
@@ -48,6 +49,9 @@ held-out: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE) $(DISTS)  ## the shipped
 
 bench: $(VENV)/installed $(WEIGHTS)  ## speed and memory, each beside its baseline
 	$(RUN) benchmarks/inference.py --large
+
+bench-peers: $(VENV)/installed $(PEERS_VENV)/installed $(WEIGHTS)  ## the SR networks beside PyTorch, ONNX Runtime, OpenVINO and ncnn
+	$(RUN) benchmarks/peers.py --peers_python $(PEERS_VENV)/bin/python
 
 bench-faces: $(VENV)/installed  ## the face networks beside PyTorch, which TORCH_PYTHON must have
 	$(RUN) benchmarks/faces.py --torch_python $(TORCH_PYTHON)
@@ -95,5 +99,10 @@ $(EXPORT_VENV)/installed: requirements-export.txt  ## the programs that exported
 	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+$(PEERS_VENV)/installed: requirements-peers.txt  ## the programs that the SR networks are measured beside
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tf215 .venv-export results
+	rm -rf .venv .venv-tf215 .venv-export .venv-peers results

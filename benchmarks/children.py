@@ -34,3 +34,34 @@ def measured(command: list[str]) -> tuple[float, float, str]:
             raise SystemExit(f"failed: {' '.join(command)}: {''.join(reason)}")
         output.seek(0)
         return seconds, usage.ru_maxrss / 1e6, output.read()
+
+
+class Kept:
+    """A process that is kept: it prints a line when it is ready, then one for each line that it is given.
+
+    said: "ready", or why it cannot be, from a process that ends with `unable`.
+    """
+
+    def __init__(self, command: list[str], unable: int):
+        self._command = command
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.said = self._process.stdout.readline().strip()
+        if self.said != "ready" and self._process.wait() != unable:
+            raise SystemExit(f"failed: {' '.join(command)}")
+
+    def ask(self) -> list[float]:
+        """One more line, and the numbers that come back."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        numbers = self._process.stdout.readline().split()
+        if not numbers:
+            raise SystemExit(f"failed: {' '.join(self._command)}")
+        return list(map(float, numbers))
+
+    def end(self) -> float:
+        """No more lines: its peak memory in GB, when it has ended."""
+        self._process.stdin.close()
+        _, status, usage = os.wait4(self._process.pid, 0)
+        if status:
+            raise SystemExit(f"failed: {' '.join(self._command)}")
+        return usage.ru_maxrss / 1e6

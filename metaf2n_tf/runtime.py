@@ -5,9 +5,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from metaf2n_tf import places
 from metaf2n_tf.errors import Argument, UserError
+
+_PROCESSOR = Path("/proc/cpuinfo")
+_INSTRUCTIONS = {"bfloat16": {"avx512_bf16", "amx_bf16"}, "float16": {"avx512_fp16", "amx_fp16"}}
+_LEAST_CAPABILITY = {"bfloat16": (8, 0), "float16": (7, 0)}  # of NVIDIA GPUs whose tensor cores take them
 
 
 @contextlib.contextmanager
@@ -68,6 +73,24 @@ def select_device(gpu: str | None) -> str:
         # Grappler takes about 2 s over the unrolled gradient graph and, on a CPU, saves nothing in any step.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     return "GPU" if gpus else "CPU"
+
+
+def reduced_precisions() -> list[str]:
+    """The precisions, of bfloat16 and float16, in which the device in use multiplies faster than in float32.
+
+    On a CPU those that Linux says it has the instructions for: on other systems, none.
+    """
+    import tensorflow as tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+        return [precision for precision, least in _LEAST_CAPABILITY.items() if capability >= least]
+    try:
+        said = _PROCESSOR.read_text()
+    except OSError:
+        return []
+    has = {word for line in said.splitlines() if line.startswith("flags") for word in line.split()}
+    return [precision for precision, names in _INSTRUCTIONS.items() if names & has]
 
 
 def onednn_in_use() -> bool:

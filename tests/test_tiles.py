@@ -115,6 +115,46 @@ def test_bfloat16_is_close(tiny_sr):
     assert 0 < np.abs(exact - rough).max() < 0.05
 
 
+class Tried(tiles.SuperResolver):
+    """Takes `seconds` in each precision, and is off by `error` in the reduced ones."""
+
+    seconds, error = {"float32": 1.0, "bfloat16": 0.5, "float16": 0.4}, 0.001
+
+    def _timed(self, params, window, precision):
+        exact = np.full((4, 4, 3), 0.5, np.float32)
+        return exact + np.float32(0 if precision == "float32" else self.error), self.seconds[precision]
+
+
+@pytest.mark.parametrize(
+    ("has", "seconds", "error", "expected"),
+    [
+        ([], {}, 0.001, "float32"),
+        (["bfloat16"], {}, 0.001, "bfloat16"),
+        (["bfloat16", "float16"], {}, 0.001, "float16"),
+        (["bfloat16", "float16"], {"float16": 0.6}, 0.001, "bfloat16"),
+        (["bfloat16"], {"bfloat16": 0.95}, 0.001, "float32"),
+        (["bfloat16"], {}, 0.0031, "bfloat16"),
+        (["bfloat16"], {}, 0.0033, "float32"),
+        (["bfloat16"], {}, np.nan, "float32"),
+    ],
+)
+def test_auto_takes_what_is_there_is_faster_and_is_close(
+    tiny_sr, monkeypatch, speaking, capsys, has, seconds, error, expected
+):
+    monkeypatch.setattr(tiles.runtime, "reduced_precisions", lambda: has)
+    resolver = Tried(precision="auto")
+    resolver.seconds, resolver.error = resolver.seconds | seconds, error
+    assert resolver.used_precision is None
+    photo = recipe.image((20, 24, 3), 8)
+    result = resolver(tiny_sr, photo)
+    assert resolver.used_precision == expected
+    assert f"precision=auto: {expected}" in capsys.readouterr().err
+    np.testing.assert_array_equal(result, tiles.SuperResolver(precision=expected)(tiny_sr, photo))
+    resolver.seconds = {}  # chosen once
+    resolver(tiny_sr, photo)
+    assert capsys.readouterr().err == ""
+
+
 def test_senseless_tiles_are_refused():
     with pytest.raises(UserError, match="tile=8: at least 32"):
         tiles.SuperResolver(tile=8)

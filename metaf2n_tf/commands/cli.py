@@ -21,7 +21,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from metaf2n_tf import progress
-from metaf2n_tf.commands import common_flags, terminal
+from metaf2n_tf.commands import terminal
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
 from metaf2n_tf.wording import some_names
@@ -140,7 +140,8 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is getattr(sys, f"__{name}__"):  # not that of a notebook, or of a test
             stream.flush()
-            lines = {"line_buffering": stream.line_buffering, "encoding": stream.encoding, "errors": stream.errors}
+            by_line = stream.line_buffering or stream.write_through  # the latter of PYTHONUNBUFFERED
+            lines = {"line_buffering": by_line, "encoding": stream.encoding, "errors": stream.errors}
             raw = io.BufferedWriter(_Output(number, "w", closefd=False))
             setattr(sys, name, io.TextIOWrapper(raw, **lines))
 
@@ -184,8 +185,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     sys.modules["__main__"].__doc__ = _help(command.__doc__ or "", argv[0])  # which absl shows
     sys.argv[0] = argv[0]
     command.define_flags()
-    for module in (command, common_flags):
-        for flag in flags.FLAGS.get_flags_for_module(module.__name__):
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if module.startswith(f"{__package__}.") else ():
             flags.FLAGS.register_key_flag_for_module(argv[0], flag)
 
     def guarded(argv: list[str]) -> int:

@@ -19,8 +19,7 @@ PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
 TAKES = "photo, or folder of photos"
 
 
-def define_flags() -> None:
-    """Define the flags."""
+def _define_places() -> None:
     flags.DEFINE_string("input_dir", PUBLISHED_INPUT, "Folder of LQ photos.")
     flags.DEFINE_string(
         "face_dir",
@@ -35,6 +34,10 @@ def define_flags() -> None:
         "that is named without --input_dir, NAME_x4.png or NAME_x4 beside it.",
         short_name="o",
     )
+
+
+def define_making() -> None:
+    """Define the flags that say what is made of a photo, whatever photo and wherever it goes."""
     flags.DEFINE_string(
         "model_dir",
         None,
@@ -58,18 +61,6 @@ def define_flags() -> None:
         ["1"],
         "Share of the adaptation's change of the weights, 0 to 1; or several, one folder strength_S for each.",
     )
-    flags.DEFINE_string(
-        "adapt",
-        "per_photo",
-        "per_photo; or album, or album:N: one adaptation for all photos, on at most N (64) patches of each, for photos "
-        "of one camera, film or scan.",
-    )
-    flags.DEFINE_string(
-        "save_weights",
-        None,
-        "Also write the adapted weights, which --model_dir reads: a .npz for a photo or an album, "
-        "FOLDER/NAME.npz, just so, for each photo of a folder.",
-    )
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
     flags.DEFINE_float(
@@ -90,6 +81,24 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("paste_faces", False, "Put the restored faces into the results.")
     flags.DEFINE_float("paste_strength", 1.0, "Their opacity, 0 to 1.")
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    _define_places()
+    define_making()
+    flags.DEFINE_string(
+        "adapt",
+        "per_photo",
+        "per_photo; or album, or album:N: one adaptation for all photos, on at most N (64) patches of each, for photos "
+        "of one camera, film or scan.",
+    )
+    flags.DEFINE_string(
+        "save_weights",
+        None,
+        "Also write the adapted weights, which --model_dir reads, as .npz, .pth or .safetensors: a file for a photo or "
+        "an album; FOLDER/NAME.npz, just so, for each photo of a folder.",
+    )
     common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
     flags.DEFINE_bool(
@@ -98,6 +107,11 @@ def define_flags() -> None:
     flags.DEFINE_string("gt_dir", None, "Folder with ground truths, by name, for the report.")
     common_flags.define_gpu()
     common_flags.define_max_megapixels()
+
+
+def suffix_of(outscale: float) -> str:
+    """What is made of a photo, or of a folder, is called so after its name where nothing else is said."""
+    return f"_x{str(outscale).removesuffix('.0')}"
 
 
 def main(args: flags.FlagValues, names: list[str]) -> int:
@@ -109,7 +123,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     given = Path(cli.path_of("input_dir", names))
     output_dir, suffix = Path(args.output_dir or PUBLISHED_RESULTS), ""
     if names and not args.output_dir:
-        given, beside = Path(os.path.abspath(given)), f"_x{str(args.outscale).removesuffix('.0')}"  # "." has no name
+        given, beside = Path(os.path.abspath(given)), suffix_of(args.outscale)  # "." has no name
         output_dir, suffix = (given.parent, beside) if given.is_file() else (given.with_name(given.name + beside), "")
     face_dir = args.face_dir
     if face_dir is None and given == Path(PUBLISHED_INPUT) and Path(PUBLISHED_FACES, "Face_LQ").is_dir():

@@ -1,7 +1,7 @@
 """Where a photo's face pairs come from: a folder that holds them, or a detector and a restorer."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,17 @@ from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder, restorers
 from metaf2n_tf.faces.crop import face_slices, find_crop
 from metaf2n_tf.faces.finder import FaceFinder
-from metaf2n_tf.faces.restored import Pair, PlacedFace
+from metaf2n_tf.faces.restored import Pair, PlacedFace, RestoredFace
 from metaf2n_tf.upscale.model import MetaF2N
 
 
+def placed(restored: Sequence[RestoredFace], size: tuple[int, int]) -> list[PlacedFace]:
+    """Faces that were found in a photo of this size, (height, width), with their places."""
+    return [PlacedFace(face.lq, face.hq, face_slices(face.face, size)) for face in restored]
+
+
 def _found(finder: FaceFinder, name: Path, rgb: np.ndarray, _: bool) -> list[PlacedFace]:
-    restored = finder(rgb, name).restored
-    return [PlacedFace(face.lq, face.hq, face_slices(face.face, rgb.shape[:2])) for face in restored]
+    return placed(finder(rgb, name).restored, rgb.shape[:2])
 
 
 def _of_folder(face_dir: Path, min_face: int, name: Path, rgb: np.ndarray, placed: bool) -> list[PlacedFace]:
@@ -63,6 +67,14 @@ class FaceSource:
             self._finder = FaceFinder(detector, restorer, min_face=min_face, sr=lambda: model.unadapted)
             self._faces = functools.partial(_found, self._finder)
         self.settings = {name: getattr(self._finder, name, None) for name in self.SETTINGS}
+
+    @classmethod
+    def given(cls, faces: list[PlacedFace]) -> "FaceSource":
+        """These faces, whatever the photo."""
+        source = cls.__new__(cls)
+        source._face_dir, source._finder, source._faces = None, None, lambda *_: faces
+        source.settings = dict.fromkeys(cls.SETTINGS)
+        return source
 
     def load(self) -> None:
         """Load what finds and restores faces, before any photo is seen; a UserError where it cannot be used."""

@@ -45,7 +45,7 @@ class MetaF2N:
           tile, tile_pad: LQ pixels that are super-resolved at once (0: the whole photo), and their context (None: what
             the network sees).
           blend: other weights of the same network and their share, FILE:SHARE.
-          precision: of the super-resolution: float32, bfloat16 or float16.
+          precision: of the super-resolution: float32, bfloat16, float16, or auto: see `SuperResolver`.
           xla: compile the residual blocks of the fine-tuning steps, as `runtime.xla_pays` says for the device.
 
         Raises:

@@ -14,11 +14,14 @@ from metaf2n_tf.weights.load import Weights
 
 logger = logging.getLogger(__name__)
 
+_WHOLE = ".npz"
 _WRAPPERS = ("params", "params_ema")  # Real-ESRGAN takes the one or the other
 
 
 def say_what_stays(output: Path, weights: Weights) -> None:
-    """Log what of the weights a file of the SR network alone does not hold."""
+    """Log what of the weights a file does not hold: all but `.npz` are of the SR network alone."""
+    if output.suffix.lower() == _WHOLE:
+        return
     parts = [name for name, has in (("MaskNet", weights.mask), ("learned rates", weights.log_rates)) if has]
     if parts:
         kind = output.suffix or "a SavedModel"
@@ -27,7 +30,6 @@ def say_what_stays(output: Path, weights: Weights) -> None:
 
 def _state_dict(output: Path, weights: Weights, half: bool) -> dict[str, np.ndarray]:
     """The SR network's variables as Real-ESRGAN names them, and in its layout."""
-    say_what_stays(output, weights)
     values = {name: to_half(output, name, value) if half else value for name, value in weights.sr.items()}
     return {
         name.removeprefix(f"{sr.SCOPE}/").replace("/", "."): pth.to_torch_layout(value)
@@ -48,7 +50,7 @@ def _write_safetensors(output: Path, weights: Weights, half: bool) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Weights, bool], None]] = {
-    ".npz": _write_npz,
+    _WHOLE: _write_npz,
     ".pth": _write_pth,
     ".safetensors": _write_safetensors,
 }
@@ -65,7 +67,7 @@ def write_weights(output: Path, weights: Weights, *, half: bool = False) -> None
 
     Args:
       output: `.npz` with all that there is; `.pth` or `.safetensors` with the SR network under Real-ESRGAN's names,
-        MaskNet and learned rates left out, which is logged.
+        see `say_what_stays`.
       half: round to float16.
 
     Raises:

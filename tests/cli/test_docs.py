@@ -159,7 +159,7 @@ def test_other_scripts_have_flags(script):
 def check_default(flag, told):
     """Where the table gives a value, not an explanation in words, and the flag has one."""
     if told and " " not in told and flag.default is not None:
-        number = r"-?[\d.]+(e-?\d+)?"
+        number = r"-?\d+(\.\d+)?(e-?\d+)?"
         same = float(told) == float(flag.default) if re.fullmatch(number, told) else told == flag.default
         assert same, (flag.name, told, flag.default)
 

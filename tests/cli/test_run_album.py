@@ -55,6 +55,15 @@ def pictures(folder="out"):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.png")}
 
 
+def watched(monkeypatch):
+    """The photos whose faces are asked for from now on."""
+    asked, faces = [], FaceSource.faces
+    monkeypatch.setattr(
+        FaceSource, "faces", lambda self, name, *more, **named: asked.append(name) or faces(self, name, *more, **named)
+    )
+    return asked
+
+
 def keep_only(name):
     for path in Path("LQ").iterdir():
         if path.name != name:
@@ -137,11 +146,10 @@ def test_a_photo_that_cannot_be_read_is_said_once_and_left_out(go):
 
 def test_photos_that_cannot_be_read_do_not_have_the_others_looked_at_again(go, monkeypatch):
     Path("LQ/bad.png").write_bytes(b"no picture")
+    asked = watched(monkeypatch)
     go(1, **ALBUM)
-    asked, faces = [], FaceSource.faces
-    monkeypatch.setattr(
-        FaceSource, "faces", lambda self, name, *rest, **how: asked.append(name) or faces(self, name, *rest, **how)
-    )
+    assert sorted(map(str, asked)) == ["a.png", "b.png", "none.png"]
+    asked.clear()
     log = go(1, **ALBUM)
     assert asked == []
     assert "bad.png" in log
@@ -152,10 +160,7 @@ def test_faces_are_found_once(go, sample_lq, monkeypatch):
     keep_only("none.png")
     for name in ("a.png", "b.png"):
         shutil.copy(sample_lq, f"LQ/{name}")
-    asked, faces = [], FaceSource.faces
-    monkeypatch.setattr(
-        FaceSource, "faces", lambda self, name, *rest, **how: asked.append(name) or faces(self, name, *rest, **how)
-    )
+    asked = watched(monkeypatch)
     found_here = {"face_dir": None, "detector": "mtcnn", "restorer": "self_ensemble", "report": True}
     log = go(**ALBUM, **found_here, patch_size=64)
     assert sorted(map(str, asked)) == ["a.png", "b.png", "none.png"]
@@ -190,6 +195,17 @@ def test_saved_weights_of_an_album_give_its_results_without_faces(go):
     assert "3 photos are made anew, as these are not those of the record: saved_weights\n" in go(**ALBUM, **again)
     assert "3 photos have their results already" in go(**ALBUM, fine_tune_num=[1, 2])
     assert Path("kept/steps_2/w.npz").is_file()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_other_kinds_of_files_give_the_same_bytes(go, golden_mask, suffix):
+    """What they have no place for is said once for all photos."""
+    npz.write_npz(Path("model.npz"), srvgg_weights.make_tiny() | golden_mask)
+    log = go(save_weights=Path(f"kept/NAME{suffix}"))
+    assert log.count("the SR network without MaskNet") == 1
+    one = {"input_dir": Path("LQ/a.png"), "face_dir": None, "fine_tune_num": [0], "output_dir": Path("again")}
+    go(**one, model_dir=Path(f"kept/a{suffix}"))
+    assert Path("again/a.png").read_bytes() == Path("out/a.png").read_bytes()
 
 
 def test_mask_and_rates_are_kept(go, golden_mask):
@@ -235,8 +251,8 @@ def test_saved_weights_of_a_photo_beside_it(go):
 
 
 REFUSED = {
-    "of a kind that is not known": ("w.h5", {}, "the name of a .npz"),
-    "of no kind": ("w", {}, "the name of a .npz"),
+    "of a kind that is not known": ("w.h5", {}, "the name of a .npz or .pth or .safetensors file"),
+    "of no kind": ("w", {}, "the name of a .npz or .pth or .safetensors file"),
     "one file for several photos": ("w.npz", {}, "each photo has weights of its own. Remedy: adapt=album, or NAME in"),
     "NAME for an album": ("NAME.npz", ALBUM, "all photos of an album have the same weights"),
     "nothing to save": ("w.npz", {"fine_tune_num": [0]}, "nothing is adapted"),

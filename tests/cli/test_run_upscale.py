@@ -12,6 +12,7 @@ import recipe
 import srvgg_weights
 from PIL import Image
 
+from metaf2n_tf import tiles
 from metaf2n_tf.commands.runs import report, upscale
 from metaf2n_tf.data import formats, images, size
 from metaf2n_tf.errors import UserError
@@ -147,6 +148,22 @@ def test_what_has_changed_is_made_anew_as_if_nothing_had_been_there(go):
     go(output_dir=Path("fresh"), seed=1)
     assert result("a.png") == Path("fresh/a.png").read_bytes()
     assert "2 photos have their results already" in go(seed=1)
+
+
+def test_what_auto_has_chosen_is_on_record_and_counts_as_done_elsewhere(go, monkeypatch):
+    """A rerun on a processor that would choose otherwise keeps what is there; another precision does not."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(tiles.SuperResolver, "_choose", lambda *_: "bfloat16")
+        go(precision="auto")
+    chosen = result("a.png")
+    assert {key: records()["a.png"][key] for key in ("precision", "precision_used")} == {
+        "precision": "auto",
+        "precision_used": "bfloat16",
+    }
+    assert "2 photos have their results already" in go(precision="auto")
+    assert "not those of the record: precision\n" in go(precision="bfloat16")
+    assert result("a.png") == chosen
+    assert records()["a.png"]["precision_used"] == "bfloat16"
 
 
 def test_names_of_equal_content_do_not_count(go):

@@ -251,6 +251,7 @@ class _OnePhoto:
                         "patches": adaptation.patches,
                         "adapted": weights is not experiment.model.unadapted,
                         "steps_used": used,
+                        "precision_used": experiment.model.resolver.used_precision,
                         "losses": adaptation.losses[:upto],
                         "held_out_losses": adaptation.held_out_losses[:upto],
                         "mean_weight": adaptation.mean_weight,

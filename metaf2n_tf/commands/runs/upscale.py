@@ -1,6 +1,7 @@
 """`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
 
 import contextlib
+import copy
 import dataclasses
 import tempfile
 import time
@@ -42,6 +43,7 @@ from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.patches import check_patches
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
+from metaf2n_tf.weights.writing import say_what_stays
 from metaf2n_tf.wording import counted
 
 
@@ -153,11 +155,14 @@ class Session:
         """`names` are the photos of the run, which decide an album's results."""
         self.options, self.reported, self.saved = options, reported, saved_weights.of_options(options)
         self.model = load_model(options, device)
+        if self.saved:
+            say_what_stays(self.saved.file, self.model.weights)
         self.finishing = options.finishing
         self._lost: set[str] = set()
         weights = self.model.weights
         cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
-        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {options.precision}, tiles of {options.tile}")
+        how = f"precision {options.precision}, tiles of {options.tile}"
+        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {how}")
         self.faces = None
         if options.face_dir is not None or options.adapts or self.finishing.pastes:
             self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model, options.min_face)
@@ -166,6 +171,15 @@ class Session:
         if options.together:
             self.settings["album"] = album_identity(names, self.inputs)
         self.names = deciding.names_of(options)
+
+    def turned_to(self, options: Options, faces: FaceSource) -> "Session":
+        """The same weights and compiled functions for other options of theirs, and other faces."""
+        other = copy.copy(self)
+        other.options, other.faces, other.finishing = options, faces, options.finishing
+        other.adapting = Alone(options, self.model, faces)
+        other.settings = deciding.settings_of(options, self.model, faces, self.settings["device"])
+        other.names = deciding.names_of(options)
+        return other
 
     def inputs(self, name: Path) -> dict:
         """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
@@ -282,6 +296,7 @@ class Session:
             "mean_weight": adaptation.mean_weight,
             "note": note,
             "tile_used": self.model.resolver.used_tile,
+            "precision_used": self.model.resolver.used_precision,
             "seconds": round(time.monotonic() - began, 2),
             "inputs": inputs,
             "results": {_in_output(options, paths[key]): zlib.crc32(content) for key, content in pictures.items()},
@@ -455,7 +470,7 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         return _in_words(name, record)
 
     failed = process_all(photos, process)
-    looks_for_faces = options.adapts or session.finishing.paste_strength
+    looks_for_faces = options.adapts or session.finishing.pastes
     note = f", {len(without_face)} of them without a face" if looks_for_faces else ""
     cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
