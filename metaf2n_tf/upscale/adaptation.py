@@ -100,7 +100,8 @@ class Adaptation:
                 if steps in step_counts:
                     told.close()
                     yield steps, start if self.diverged(steps) else params
-                    advance = told.enter_context(progress.of("steps", last, done=steps))
+                    if steps < last:
+                        advance = told.enter_context(progress.of("steps", last, done=steps))
                 if gradient and self.finite:
                     params = inner_loop.sgd_update(params, gradient, self._task_lr)
                     advance(1)

@@ -34,6 +34,7 @@ def test_what_a_format_has_no_place_for_is_said(tmp_path, meta_trained, caplog):
     caplog.set_level(logging.INFO, "metaf2n_tf")
     for suffix, has_all in ((".npz", True), (".pth", False), (".safetensors", False)):
         write_weights(tmp_path / f"a{suffix}", meta_trained)
+        say_what_stays(tmp_path / f"a{suffix}", meta_trained)
         found = load.load_weights(tmp_path / f"a{suffix}")
         assert (found.mask is not None, bool(found.log_rates)) == (has_all, has_all)
     assert [record.getMessage() for record in caplog.records] == [
