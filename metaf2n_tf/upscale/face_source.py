@@ -12,7 +12,7 @@ from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder, restorers
 from metaf2n_tf.faces.crop import face_slices, find_crop
-from metaf2n_tf.faces.finder import FaceFinder
+from metaf2n_tf.faces.finder import FaceFinder, Found
 from metaf2n_tf.faces.restored import Pair, PlacedFace, RestoredFace
 from metaf2n_tf.upscale.model import MetaF2N
 
@@ -56,8 +56,7 @@ class FaceSource:
         if face_dir is not None:
             self._faces: Callable[..., list[PlacedFace]] = functools.partial(_of_folder, face_dir, min_face)
         else:
-            row = restorers.RESTORERS.get((restorer or "").partition(":")[0])
-            if row and row.exemplars:
+            if restorers.takes_exemplars(restorer):
                 raise UserError(
                     Argument("restorer", restorer),
                     f": needs HQ photos of the persons. Remedy: {places.command('faces')} with --exemplar_dir, and its "
@@ -80,6 +79,16 @@ class FaceSource:
         """Load what finds and restores faces, before any photo is seen; a UserError where it cannot be used."""
         if self._finder:
             self._finder.load()
+
+    def find(self, name: Path, rgb: np.ndarray) -> Found:
+        """What became of the faces that were looked for in a photo; see `faces`.
+
+        Raises:
+          ValueError: they come from a folder.
+        """
+        if self._finder is None:
+            raise ValueError("no face is looked for")
+        return self._finder(rgb, name)
 
     def inputs(self, name: Path) -> list[int]:
         """Checksums of the files of a photo's faces, where they come from files."""

@@ -11,6 +11,7 @@ import pytest
 from commands import ROOT, environment
 from test_workbench import OPTIONS
 
+from metaf2n_tf.commands import runs
 from metaf2n_tf.commands.runs import serve
 from metaf2n_tf.errors import UserError
 
@@ -36,12 +37,14 @@ def test_a_port_in_use_is_named():
 
 def test_a_host_that_is_none_is_named():
     assert refused("no.such.host.invalid").startswith("host=no.such.host.invalid: ")
+    assert "port=0: [2001:db8::1]:0: " in refused("2001:db8::1")
     assert "192.0.2.1:0: Cannot assign requested address" in refused("192.0.2.1")  # an address of nobody
 
 
 def test_without_gradio_the_remedy_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "metaf2n_tf.commands.runs.serve_page", raising=False)
+    monkeypatch.delattr(runs, "serve_page", raising=False)
     error = refused()
     assert error.startswith("the page needs Gradio (")
     assert error.endswith("). Remedy: pip install -r requirements-serve.txt")
@@ -54,13 +57,45 @@ def test_what_the_page_starts_with_is_checked(changes):
     assert next(iter(changes)) in refused(**changes)
 
 
-def test_it_ends_with_one_line_and_leaves_nothing(tmp_path):
+def test_a_restorer_that_needs_photos_of_the_persons_is_refused(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "--port", "0", "--restorer", "asffnet"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=in_checkout(tmp_path),
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --restorer asffnet: needs HQ photos of the persons, which the page does not take. Remedy: "
+        "python generate_test_faces.py with --exemplar_dir, and its faces as --face_dir of python test.py\n"
+    )
+
+
+def _has(host):
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("host", "written"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_it_ends_with_one_line_and_leaves_nothing(tmp_path, host, written):
     pytest.importorskip("gradio", reason="Gradio is not installed: the page was not tested")
+    if not _has(host):
+        pytest.skip(f"this machine has no {host}")
     with subprocess.Popen(
-        [*COMMAND, "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=in_checkout(tmp_path)
+        [*COMMAND, "--host", host, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=in_checkout(tmp_path),
     ) as server:
         assert server.stderr
         url = next(line.split()[4] for line in server.stderr if line.startswith("the page is at "))
+        assert url.startswith(f"http://{written}:")
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(url) as answer:
             assert "default-src 'self'" in answer.headers["Content-Security-Policy"]

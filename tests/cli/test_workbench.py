@@ -143,7 +143,40 @@ def test_how_far_it_is_and_that_it_can_be_stopped(bench, opened):
         bench.make(opened, [0], 1, 1.0, stop)
     assert told == [("steps", 0, 1), ("steps", 1, 1), ("tiles", 0, 8)]
     assert not list((opened.place / "results").iterdir())
+    with pytest.raises(StoppedError):
+        bench.make(opened, [0], 1, 1.0, heard)
+    opened.stopped.clear()
     assert bench.make(opened, [0], 1, 1.0, heard).file.is_file()
+
+
+def test_stop_counts_while_the_work_waits_in_the_queue(bench, opened):
+    pytest.importorskip("gradio", reason="Gradio is not installed: the page was not tested")
+    from metaf2n_tf.commands.runs import serve_page
+
+    handlers = {handler.name: handler for handler in serve_page.build(bench, 1, 1.0).fns.values()}
+    start, stop, make = (handlers[name] for name in ("_start", "_stop", "make"))
+    assert (start.queue, stop.queue, make.trigger_after) == (False, False, start._id)
+
+    def said():
+        return next(iter(make.fn(opened, [0], "1", 1.0, "the photo, plainly enlarged").values()))
+
+    start.fn(opened)
+    stop.fn(opened)
+    assert said() == "<p>Stopped.</p>"
+    start.fn(opened)
+    assert "Done in" in said()
+
+
+def test_what_the_format_cannot_keep_is_said_of_every_photo(place):
+    options = dataclasses.replace(OPTIONS, model_dir=place / "model.npz", format="jpg")
+    bench = Workbench(options, "CPU", place / "bench")
+    Image.new("RGBA", (40, 30), (90, 90, 90, 128)).save(place / "glass.png")
+    opened = bench.open(place / "glass.png", "glass.png")
+    for _ in range(2):
+        assert list(map(str, bench.make(opened, [], 0, 1.0, heard).remarks)) == [
+            "as JPEG, what is transparent is put on white"
+        ]
+    opened.close()
 
 
 def test_the_unadapted_one_is_beside_the_result(bench, place, opened):

@@ -25,11 +25,14 @@ def test_faces_come_from_the_folder_or_are_found_in_the_pixels(tmp_path, model, 
     ((lq, hq),) = found.pairs(Path("a.png"), rgb)
     assert hq.shape == (4 * lq.shape[0], 4 * lq.shape[1], 3)
     assert found.settings["restorer"] == "self_ensemble"
+    np.testing.assert_array_equal(found.find(Path("a.png"), rgb).restored[0].hq, hq)
     assert found.inputs(Path("a.png")) == []
     folder.write_pictures(tmp_path / "faces", Path("a.png"), {folder.HQ: {0: hq}, folder.LQ: {0: lq}})
     read = FaceSource(tmp_path / "faces", None, None, model)
     np.testing.assert_array_equal(read.pairs(Path("a.png"), rgb)[0][1], hq)
     assert set(read.settings.values()) == {None}
+    with pytest.raises(ValueError, match="no face is looked for"):
+        read.find(Path("a.png"), rgb)
     places = [source.faces(Path("a.png"), rgb)[0].place for source in (found, read)]
     assert places[0] == places[1]
     np.testing.assert_array_equal(images.to_levels(rgb)[places[0]], lq)

@@ -13,6 +13,7 @@ from metaf2n_tf.commands.runs.upscale_options import Options
 from metaf2n_tf.commands.runs.workbench import Workbench
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.faces import restorers
 from metaf2n_tf.networks.sr import SCALE
 
 _MOST_BYTES_A_PIXEL = 8  # 16 bits, four channels
@@ -21,6 +22,10 @@ _MOMENT = 0.2  # seconds
 _HERE = ("127.0.0.1", "::1", "localhost")
 # Read when Gradio is imported: it tells nobody that it runs, and neither does what it imports.
 _QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -33,7 +38,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         remedy = " Remedy: another ", Argument("port"), " or ", Argument("host")
-        raise UserError(Argument("port", port), f": {host}:{port}: {reason}.", *remedy) from None
+        raise UserError(Argument("port", port), f": {_address(host, port)}: {reason}.", *remedy) from None
 
 
 def run(options: Options, host: str, port: int) -> int:
@@ -41,6 +46,13 @@ def run(options: Options, host: str, port: int) -> int:
     options.check()
     if len(options.fine_tune_num) > 1 or len(options.strength) > 1:
         raise UserError("--fine_tune_num, --strength: one of each, which the page starts with")
+    if restorers.takes_exemplars(options.restorer):
+        faces, upscale = map(places.command, ("faces", "upscale"))
+        raise UserError(
+            Argument("restorer", options.restorer),
+            ": needs HQ photos of the persons, which the page does not take. Remedy: "
+            f"{faces} with --exemplar_dir, and its faces as --face_dir of {upscale}",
+        )
     with tempfile.TemporaryDirectory(prefix="metaf2n-") as place, _listen(host, port) as listening:
         os.environ.update(_QUIET, GRADIO_TEMP_DIR=str(Path(place, "gradio")))
         try:
@@ -57,7 +69,7 @@ def run(options: Options, host: str, port: int) -> int:
         serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         with signals.stop_signals() as received:
             serving.start()
-            cli.say(f"the page is at http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+            cli.say(f"the page is at http://{_address(host, listening.getsockname()[1])} (Ctrl-C ends it)")
             if host not in _HERE:
                 cli.say("note: whoever reaches this machine can use the page")
             while serving.is_alive() and not received:

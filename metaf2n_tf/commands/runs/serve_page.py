@@ -20,8 +20,7 @@ from metaf2n_tf.report.pictures import FACE_SIDE, reduce, webp_uri
 from metaf2n_tf.upscale.steps import Steps, parse_steps
 from metaf2n_tf.wording import counted
 
-_HOUR = 3600
-_DAY = 24 * _HOUR
+_CLEANED, _KEPT = 600, 3600  # seconds: how often Gradio's copies are looked through, and how old they may be
 _PLAIN, _UNADAPTED = "the photo, plainly enlarged", "the same network, without learning"
 _LABELS = {"fine_tune_num": "Steps", "strength": "Strength"}  # what the page calls these arguments
 _DOING = {"steps": "Learning from the faces", "tiles": "Enlarging"}
@@ -125,6 +124,11 @@ def _close(opened: Opened | None) -> None:
         opened.close()
 
 
+def _start(opened: Opened | None) -> None:
+    if opened:
+        opened.stopped.clear()
+
+
 def _stop(opened: Opened | None) -> None:
     if opened:
         opened.stopped.set()
@@ -181,8 +185,10 @@ class _Page:
         self.upload.clear(self.clear, self.opened, outputs, **shared)
         inputs = [self.opened, self.ticked, self.steps, self.strength, self.other]
         outputs = [self.done, self.made, self.slider, self.download]
-        self.start.click(self.make, inputs, outputs, show_progress_on=self.done, **shared)
-        self.stop.click(_stop, self.opened, queue=False, api_visibility="private")
+        at_once: Any = {"queue": False, "api_visibility": "private"}
+        started = self.start.click(_start, self.opened, **at_once)
+        started.then(self.make, inputs, outputs, show_progress_on=self.done, **shared)
+        self.stop.click(_stop, self.opened, **at_once)
 
     def clear(self, opened: Opened | None) -> dict:
         """Forget the photo."""
@@ -252,7 +258,7 @@ class _Page:
 
 def build(bench: Workbench, steps: Steps, strength: float) -> gr.Blocks:
     """The page; `steps` and `strength` are what it starts with."""
-    with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(_HOUR, _DAY)) as blocks:
+    with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(_CLEANED, _KEPT)) as blocks:
         _Page(bench, steps, strength)
     return blocks
 

@@ -18,9 +18,10 @@ import numpy as np
 from metaf2n_tf import progress
 from metaf2n_tf.commands.runs.upscale_options import Options
 from metaf2n_tf.commands.runs.upscale_session import Session
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import encoding, files, images
+from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.errors import Message
-from metaf2n_tf.faces.finder import FaceFinder, Found
+from metaf2n_tf.faces.finder import Found
 from metaf2n_tf.faces.preview import draw_faces
 from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.pictures import VIEW_SIDE, reduce
@@ -42,8 +43,8 @@ class Opened:
     """A photo on the bench.
 
     place: a folder of its own, for its file and its results; size: (height, width) in pixels; found:
-    its faces; rgb, drawn: uint8 (h, w, 3), reduced to be shown, the latter with its faces drawn on it; stopped: ends
-    what is being made of it.
+    its faces; rgb, drawn: uint8 (h, w, 3), reduced to be shown, the latter with its faces drawn on it; stopped: while
+    it is set, nothing is made of it.
     """
 
     name: Path
@@ -81,14 +82,11 @@ class Workbench:
 
     def __init__(self, options: Options, device: str, place: Path):
         """Load everything; `place` is a folder for the photos' own."""
-        self._options = dataclasses.replace(options, face_dir=place)  # so that it looks for no face itself
-        self._place, self._stopped = place, threading.Event()
-        self._session = Session(self._options, device, None)
-        model = self._session.model
-        self._find = FaceFinder(
-            options.detector, options.restorer, min_face=options.min_face, sr=lambda: model.unadapted
-        )
-        self._find.load()
+        self._options, self._place, self._stopped = options, place, threading.Event()
+        without_faces = dataclasses.replace(options, fine_tune_num=[0], paste_faces=False)
+        self._session = Session(without_faces, device, None)
+        self._faces = FaceSource(None, options.detector, options.restorer, self._session.model, options.min_face)
+        self._faces.load()
 
     def stop(self) -> None:
         """End what is being made, and all that is to come, with a `StoppedError`."""
@@ -107,7 +105,7 @@ class Workbench:
         photo = images.read_photo(file, max(SCALE, self._options.outscale))
         place = Path(tempfile.mkdtemp(dir=self._place))
         try:
-            found = self._find(photo.rgb, name)
+            found = self._faces.find(Path(name), photo.rgb)
             levels, used = images.to_levels(photo.rgb), [face.face for face in found.restored]
             drawn = draw_faces(levels, used, found.unused + found.failed, _DRAWN_SIDE)
             opened = Opened(Path(name), place, photo.size, found, reduce(levels, VIEW_SIDE), drawn)
@@ -130,7 +128,6 @@ class Workbench:
         Raises:
           UserError: values that cannot be, or no place for the result; StoppedError: by `stop`, or `opened.stopped`.
         """
-        opened.stopped.clear()
         return self._make(opened, _RESULTS, ticked, steps, strength, heard)
 
     def make_unadapted(self, opened: Opened, ticked: Collection[int], heard: Heard) -> Path:
@@ -157,7 +154,6 @@ class Workbench:
         options = dataclasses.replace(
             self._options,
             input_dir=opened.place / _LQ,
-            face_dir=None,
             output_dir=opened.place / results,
             fine_tune_num=[steps],
             strength=[strength],
@@ -170,7 +166,10 @@ class Workbench:
         ((_, picture),), ((name, _),) = pictures.items(), computed.record["results"].items()
         file = options.output_dir / name
         files.write_bytes(file, picture)
-        return Made(file, computed.record, computed.adaptation.remarks(computed.record["steps_used"]))
+        remarks = computed.adaptation.remarks(computed.record["steps_used"])
+        if lost := encoding.losses(computed.photo, options.format):
+            remarks.append(Message(f"as {FORMATS[options.format].title}, {'; '.join(lost)}"))
+        return Made(file, computed.record, remarks)
 
 
 def view_of(file: Path) -> np.ndarray:

@@ -118,6 +118,12 @@ def without_exemplars() -> list[str]:
     return [name for name, row in of_photos().items() if not row.exemplars]
 
 
+def takes_exemplars(choice: str | None) -> bool:
+    """Whether a restorer, `NAME` or `NAME:WEIGHTS`, needs photos of the persons; None is one that does not."""
+    row = RESTORERS.get((choice or "").partition(":")[0])
+    return row is not None and row.exemplars
+
+
 def described(table: Mapping[str, Restorer]) -> str:
     """For a help text: the names, and in words what each is."""
     return ", ".join(f"{name} ({row.words})" for name, row in table.items())
