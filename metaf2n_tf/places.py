@@ -10,6 +10,7 @@ from metaf2n_tf.errors import Argument, UserError
 _PACKAGE = Path(__file__).resolve().parent
 _SCRIPTS = {
     "distill": "scripts/train_kdfsrnet.py",
+    "export": "scripts/export_model.py",
     "faces": "generate_test_faces.py",
     "metrics": "calculate_metrics.py",
     "tfrecord": "scripts/generate_tfrecord.py",

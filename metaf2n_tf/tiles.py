@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf import runtime
+from metaf2n_tf import progress, runtime
 from metaf2n_tf.data.images import to_levels
 from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.networks import sr
@@ -149,7 +149,8 @@ class SuperResolver:
         pad = sr.receptive_field(params) if self.tile_pad is None else self.tile_pad
         dtype = np.float32 if depth is None else np.uint8 if depth == 8 else np.uint16
         result = np.empty((sr.SCALE * height, sr.SCALE * width, 3), dtype)
-        for window, place, kept in areas((height, width), self.used_tile, pad, sr.unit(params)):
+        tiles = list(areas((height, width), self.used_tile, pad, sr.unit(params)))
+        for window, place, kept in progress.each(tiles, "tiles", len(tiles)):
             out = self._finite_forward(params, rgb[window])[kept]
             result[place] = out if depth is None else to_levels(out, depth)
         return result

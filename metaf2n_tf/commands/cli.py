@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from absl import app, flags
 from absl import logging as absl_logging
 
-from metaf2n_tf.commands import common_flags
+from metaf2n_tf import progress
+from metaf2n_tf.commands import terminal
 from metaf2n_tf.data import size
 from metaf2n_tf.errors import Argument, DivergedError, Message, UserError
 from metaf2n_tf.wording import some_names
@@ -42,16 +43,9 @@ def spelled(message: str | Message | UserError) -> str:
     return Message(message).spelled(_spell)
 
 
-def printable(text: str) -> str:
-    """The text with escapes for what would break its line, or do more to a terminal: names may hold anything."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def say(message: str | Message | UserError) -> None:
     """Print one line for the user on stderr, clear of any progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(printable(spelled(message)), file=sys.stderr)
+    terminal.write_line(spelled(message))
 
 
 class _Said(logging.Handler):
@@ -146,7 +140,8 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is getattr(sys, f"__{name}__"):  # not that of a notebook, or of a test
             stream.flush()
-            lines = {"line_buffering": stream.line_buffering, "encoding": stream.encoding, "errors": stream.errors}
+            by_line = stream.line_buffering or stream.write_through  # the latter of PYTHONUNBUFFERED
+            lines = {"line_buffering": by_line, "encoding": stream.encoding, "errors": stream.errors}
             raw = io.BufferedWriter(_Output(number, "w", closefd=False))
             setattr(sys, name, io.TextIOWrapper(raw, **lines))
 
@@ -190,8 +185,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
     sys.modules["__main__"].__doc__ = _help(command.__doc__ or "", argv[0])  # which absl shows
     sys.argv[0] = argv[0]
     command.define_flags()
-    for module in (command, common_flags):
-        for flag in flags.FLAGS.get_flags_for_module(module.__name__):
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if module.startswith(f"{__package__}.") else ():
             flags.FLAGS.register_key_flag_for_module(argv[0], flag)
 
     def guarded(argv: list[str]) -> int:
@@ -203,7 +198,8 @@ def run(command: ModuleType, argv: Sequence[str] | None = None) -> None:
                 size.set_max_megapixels(flags.FLAGS.max_megapixels)
             if names and not command.TAKES:
                 raise UserError(f"unexpected argument {names[0]!r} (--help lists the flags)")
-            return command.main(flags.FLAGS, names)
+            with progress.watched_by(terminal.watch):
+                return command.main(flags.FLAGS, names)
         except DivergedError as error:
             _fail(error)
             return SOME_FAILED

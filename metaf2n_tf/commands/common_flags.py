@@ -7,10 +7,10 @@ from metaf2n_tf.data import size
 from metaf2n_tf.faces import restorers
 
 
-def define_max_megapixels() -> None:
+def define_max_megapixels(default: int = size.MAX_MEGAPIXELS) -> None:
     """Define the flag of every command that reads pictures; `cli.run` sets what it says."""
     flags.DEFINE_integer(
-        "max_megapixels", size.MAX_MEGAPIXELS, "Largest picture that is read or written, in megapixels.", lower_bound=1
+        "max_megapixels", default, "Largest picture that is read or written, in megapixels.", lower_bound=1
     )
 
 
@@ -20,8 +20,8 @@ def define_gpu() -> None:
 
 
 def define_listing() -> None:
-    """Define the flags of commands that list a folder of photos."""
-    flags.DEFINE_bool("recursive", False, "Also photos in sub-folders.")
+    """Define the flags of commands that list a folder of pictures."""
+    flags.DEFINE_bool("recursive", False, "Also those in sub-folders.")
     flags.DEFINE_list("ext", [], "File extensions to take, like png,jpg. Default: every file.")
 
 
@@ -35,10 +35,16 @@ def define_upscaling() -> None:
         ["float32", "bfloat16", "float16", "auto"],
         "Arithmetic of the super-resolution; auto: the fastest here with at least 50 dB against float32.",
     )
-    flags.DEFINE_string("detector", None, f"Face detector, where no --face_dir is given; see {places.called('faces')}.")
+    flags.DEFINE_string("detector", None, f"Face detector, where faces are looked for; see {places.called('faces')}.")
     flags.DEFINE_string(
         "restorer",
         None,
-        f"Face restorer, where no --face_dir is given: {', '.join(restorers.without_exemplars())}; see "
+        f"Face restorer, where faces are looked for: {', '.join(restorers.without_exemplars())}; see "
         f"{places.called('faces')}.",
+    )
+    flags.DEFINE_enum(
+        "color_fix",
+        "none",
+        ["none", "lowpass"],
+        "Whose colours a result has: its own, or the photo's at low frequencies.",
     )

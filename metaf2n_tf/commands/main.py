@@ -10,6 +10,7 @@ COMMANDS = {
     "faces": "find and restore the faces of photos (generate_test_faces.py)",
     "metrics": "measure pictures: PSNR, SSIM, LPIPS, NIQE, FID (calculate_metrics.py)",
     "experiment": "find out what fine-tuning steps are worth (scripts/fine_tune_experiment.py)",
+    "serve": "show a page on which photos are enlarged one at a time",
     "report": "make the page of a folder of results anew, to compare pictures in",
     "weights": "fetch known weights (scripts/download_weights.py)",
     "export": "weights for other programs, or as one .npz (scripts/export_model.py)",

@@ -39,7 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "fid_resize", "pytorch_fid", ["pytorch_fid", "tensorflow"], "FID's resizing: as published, or of the first FID."
     )
-    flags.DEFINE_bool("recursive", False, "Also pictures in sub-folders.")
+    common_flags.define_listing()
     common_flags.define_gpu()
     common_flags.define_max_megapixels()
 

@@ -12,17 +12,14 @@ from absl import flags
 
 from metaf2n_tf import places, runtime
 from metaf2n_tf.commands import cli, common_flags
+from metaf2n_tf.data import formats
 
 PUBLISHED_INPUT, PUBLISHED_FACES = "./datasets/RealFaces200/LQ", "./datasets/RealFaces200"
 PUBLISHED_RESULTS = "./datasets/RealFaces200/Res"
-BESIDE = "_x4"  # what is made of a photo, or of a folder, is called so where nothing else is said
-
-
 TAKES = "photo, or folder of photos"
 
 
-def define_flags() -> None:
-    """Define the flags."""
+def _define_places() -> None:
     flags.DEFINE_string("input_dir", PUBLISHED_INPUT, "Folder of LQ photos.")
     flags.DEFINE_string(
         "face_dir",
@@ -34,9 +31,13 @@ def define_flags() -> None:
         "output_dir",
         None,
         f"Folder for the results, NAME.png, and results.jsonl. Default: {PUBLISHED_RESULTS}; for a photo or folder "
-        f"that is named without --input_dir, NAME{BESIDE}.png or NAME{BESIDE} beside it.",
+        "that is named without --input_dir, NAME_x4.png or NAME_x4 beside it.",
         short_name="o",
     )
+
+
+def define_making() -> None:
+    """Define the flags that say what is made of a photo, whatever photo and wherever it goes."""
     flags.DEFINE_string(
         "model_dir",
         None,
@@ -62,7 +63,42 @@ def define_flags() -> None:
     )
     flags.DEFINE_float("task_lr", None, "Learning rate. Default: the one that suits the weights; it is printed.")
     flags.DEFINE_integer("seed", 0, "Seed of the patch positions.", lower_bound=0)
+    flags.DEFINE_float(
+        "outscale",
+        4.0,
+        "Pixels a side of the result for one of the photo, 0.5 to 8: the x4 picture is reduced or enlarged.",
+    )
+    flags.DEFINE_enum("format", "png", list(formats.FORMATS), "Kind of file of the results.")
+    losing = [f"{name} {kind.quality}" for name, kind in formats.FORMATS.items() if kind.quality is not None]
+    flags.DEFINE_integer(
+        "quality",
+        None,
+        f"1 to 100, of formats that lose something (webp loses nothing at 100). Default: {', '.join(losing)}.",
+    )
     common_flags.define_upscaling()
+    flags.DEFINE_integer(
+        "min_face", 0, "Least LQ pixels of a face's shorter side; smaller ones are left out.", lower_bound=0
+    )
+    flags.DEFINE_bool("paste_faces", False, "Put the restored faces into the results.")
+    flags.DEFINE_float("paste_strength", 1.0, "Their opacity, 0 to 1.")
+
+
+def define_flags() -> None:
+    """Define the flags."""
+    _define_places()
+    define_making()
+    flags.DEFINE_string(
+        "adapt",
+        "per_photo",
+        "per_photo; or album, or album:N: one adaptation for all photos, on at most N (64) patches of each, for photos "
+        "of one camera, film or scan.",
+    )
+    flags.DEFINE_string(
+        "save_weights",
+        None,
+        "Also write the adapted weights, which --model_dir reads, as .npz, .pth or .safetensors: a file for a photo or "
+        "an album; FOLDER/NAME.npz, just so, for each photo of a folder.",
+    )
     common_flags.define_listing()
     flags.DEFINE_bool("overwrite", False, "Make results anew that are already there.")
     flags.DEFINE_bool(
@@ -73,17 +109,22 @@ def define_flags() -> None:
     common_flags.define_max_megapixels()
 
 
+def suffix_of(outscale: float) -> str:
+    """What is made of a photo, or of a folder, is called so after its name where nothing else is said."""
+    return f"_x{str(outscale).removesuffix('.0')}"
+
+
 def main(args: flags.FlagValues, names: list[str]) -> int:
     """Run with the flags, return the exit code."""
     runtime.import_tensorflow()
     from metaf2n_tf.commands.runs import upscale
-    from metaf2n_tf.upscale import steps
+    from metaf2n_tf.upscale import album, steps
 
     given = Path(cli.path_of("input_dir", names))
     output_dir, suffix = Path(args.output_dir or PUBLISHED_RESULTS), ""
     if names and not args.output_dir:
-        given = Path(os.path.abspath(given))  # "." has no name
-        output_dir, suffix = (given.parent, BESIDE) if given.is_file() else (given.with_name(given.name + BESIDE), "")
+        given, beside = Path(os.path.abspath(given)), suffix_of(args.outscale)  # "." has no name
+        output_dir, suffix = (given.parent, beside) if given.is_file() else (given.with_name(given.name + beside), "")
     face_dir = args.face_dir
     if face_dir is None and given == Path(PUBLISHED_INPUT) and Path(PUBLISHED_FACES, "Face_LQ").is_dir():
         face_dir = PUBLISHED_FACES
@@ -93,9 +134,12 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         face_dir=cli.optional_path(face_dir),
         output_dir=output_dir,
         suffix=suffix,
+        quality=formats.quality_of(args.format, args.quality),
         model_dir=cli.optional_path(args.model_dir),
         gt_dir=cli.optional_path(args.gt_dir),
         fine_tune_num=steps.parse_steps(args.fine_tune_num),
         strength=cli.parse_floats("strength"),
+        adapt=album.parse_adapt(args.adapt),
+        save_weights=cli.optional_path(args.save_weights),
     )
     return upscale.run(options)

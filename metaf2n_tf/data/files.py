@@ -209,6 +209,8 @@ def write_pair(first: Path, first_content: bytes, second: Path, second_content: 
     with _writing(first), replacing(first) as first_part, _writing(second), replacing(second) as second_part:
         first_part.write_bytes(first_content)
         second_part.write_bytes(second_content)
+        if second.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         first.unlink(missing_ok=True)
 
 

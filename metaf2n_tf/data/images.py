@@ -1,4 +1,4 @@
-"""Pictures in any of the usual formats in, PNG out: depth, gray, alpha, orientation, colours, EXIF, text are kept.
+"""Pictures in any of the usual formats in; what a result takes over is kept: see `encoding.py` for the way out.
 
 Pillow decodes (it reports truncated files, and JPEG pixels equal the published code's); OpenCV reads the 16-bit
 pixels that Pillow would cut to 8. Whatever cannot be kept is said.
@@ -8,7 +8,6 @@ import functools
 import io
 import logging
 import os
-import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from metaf2n_tf.data import files, png, profiles, size
+from metaf2n_tf.data import exif, files, png, profiles, size
 from metaf2n_tf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -95,13 +94,13 @@ def _say_once(message: str) -> None:
     logger.warning(message)
 
 
-def _check_claim(path: Path, image: Image.Image, head: bytes, scale: int) -> None:
+def _check_claim(path: Path, image: Image.Image, head: bytes, scale: float) -> None:
     """Raise a UserError for a picture above the limit, or one that its file is too small for, before it is decoded.
 
     So it does where only the result, of `scale` times the sides, would be above the limit.
     """
     size.check_size(image.height, image.width)
-    size.check_result_size(scale * image.height, scale * image.width)
+    size.check_result_size(round(scale * image.height), round(scale * image.width))
     held, bits = _HELD.get(image.format or ""), 8
     if image.format == "PNG":
         bits = head[24] * _PNG_CHANNELS[head[25]]
@@ -174,14 +173,6 @@ def _decode_8bit(path: Path, image: Image.Image, head: bytes) -> np.ndarray:
     return np.atleast_3d(np.asarray(image.convert(mode)))
 
 
-def _encode_exif(exif: Image.Exif, path: Path) -> bytes | None:
-    try:
-        return exif.tobytes() if len(exif) else None
-    except (ValueError, TypeError, struct.error) as error:
-        logger.warning(f"{path}: its EXIF is damaged ({error}) and is left out of the result")
-        return None
-
-
 _ORIENT = {  # EXIF orientation -> what shows the stored pixels upright
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -210,7 +201,7 @@ def _fitting_profile(path: Path, icc: bytes | None, levels: np.ndarray) -> bytes
     """The picture's profile; None, and why said, where it is not of the colours that its result has."""
     if not icc:
         return None
-    becomes_gray = levels.shape[2] == 1 or (levels.shape[2] == 2 and levels.dtype == np.uint8)  # see encode_png
+    becomes_gray = levels.shape[2] == 1 or (levels.shape[2] == 2 and levels.dtype == np.uint8)  # see encoding.py
     of, needed = profiles.space(icc), "GRAY" if becomes_gray else "RGB"
     if of == needed:
         return icc
@@ -232,7 +223,7 @@ def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chu
     return chunks, (across, down, png.METRE)
 
 
-def _decode(path: Path, scale: int = 0) -> _Decoded:
+def _decode(path: Path, scale: float = 0) -> _Decoded:
     try:
         # A stream, as of a name Pillow maps pixels into memory, and gets those of TIFFs that lie on a side wrong.
         with files.open_regular(path) as stream, Image.open(stream) as image:
@@ -240,16 +231,15 @@ def _decode(path: Path, scale: int = 0) -> _Decoded:
             if image.format == "EPS":
                 raise UserError("a program in PostScript, which is not run")
             _check_claim(path, image, head, scale)
+            turned_on_loading = _tags(image).get(_EXIF_ORIENTATION)  # so Pillow does with TIFFs
             image.load()
-            exif = image.getexif()
-            orientation = exif.pop(_EXIF_ORIENTATION, 1)
+            orientation, exif_bytes = exif.read(image, path)
             orientation = orientation if orientation in _ORIENT else 1
-            exif_bytes = _encode_exif(exif, path) if image.format != "TIFF" else None  # a TIFF's are its layout
             deep = _bits(image, head) == 16 and image.mode != "CMYK"
             levels = (_decode_16bit if deep else _decode_8bit)(path, image, head)
             icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
             chunks, resolution = _carried(path, image, turned=orientation != 1)
-            if resolution and orientation in _ON_ITS_SIDE:
+            if resolution and not _ON_ITS_SIDE.isdisjoint({orientation, turned_on_loading}):
                 resolution = resolution[1], resolution[0], resolution[2]
         _say_frames(path)
     except UserError as error:
@@ -262,11 +252,11 @@ def _decode(path: Path, scale: int = 0) -> _Decoded:
     return _Decoded(_ORIENT[orientation](levels), icc, exif_bytes, resolution, tuple(chunks))
 
 
-def read_photo(path: Path, scale: int = 0) -> Photo:
+def read_photo(path: Path, scale: float = 0) -> Photo:
     """Decode a picture, turned upright as its EXIF says.
 
     Args:
-      scale: how many times as many pixels a side its result is going to have; 0 where none is written.
+      scale: how many times as many pixels a side the largest picture made of it has; 0 where none is made.
       path: PNG, JPEG, WebP, BMP or TIFF; gray, palette, RGB, CMYK, with or without alpha, 8 or 16 bits a channel. Of
         several frames or pages the first is taken, and said so.
 
@@ -296,26 +286,38 @@ def to_levels(values: np.ndarray, depth: int = 8) -> np.ndarray:
     return np.round(np.clip(values, 0.0, 1.0) * top).astype(np.uint8 if depth == 8 else np.uint16)
 
 
-def _to_gray(levels: np.ndarray) -> np.ndarray:
+def to_gray(levels: np.ndarray) -> np.ndarray:
+    """Luma of levels (H, W, 3), rounded to levels (H, W)."""
+    gray = np.empty(levels.shape[:2], levels.dtype)
     depth = 8 * levels.itemsize
-    return to_levels(levels.astype(np.float32) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+    for row, colours in zip(gray, levels, strict=True):  # so that little is in floating point at once
+        row[:] = to_levels(colours.astype(np.float32) @ _RGB_TO_GRAY / np.float32(2**depth - 1), depth)
+    return gray
+
+
+def to_8bit(levels: np.ndarray) -> np.ndarray:
+    """Levels of 8 or 16 bits rounded to uint8."""
+    return levels if levels.dtype == np.uint8 else (levels // 257 + (levels % 257 > 128)).astype(np.uint8)
 
 
 def _to_rgb8(levels: np.ndarray) -> np.ndarray:
-    if levels.dtype != np.uint8:
-        levels = to_levels(levels.astype(np.float32) / np.float32(65535))
+    levels = to_8bit(levels)
     return np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] <= 2 else np.ascontiguousarray(levels[..., :3])
 
 
 def as_written(levels: np.ndarray, photo: Photo) -> np.ndarray:
-    """What `read_rgb8` gives of the picture that `encode_png` makes of these levels."""
-    return _to_rgb8(_to_gray(levels)[..., None] if photo.gray else levels)
+    """What `read_rgb8` gives of the file that `encoding.encode` makes of these levels, if it loses nothing of them."""
+    return _to_rgb8(to_gray(levels)[..., None] if photo.gray else levels)
 
 
-def _encode(levels: np.ndarray) -> bytes:
-    """A PNG of uint8 or uint16 levels (H, W) gray, (H, W, 2) with alpha (uint8), (H, W, 3) RGB, (H, W, 4) RGBA."""
-    channels = levels.shape[2] if levels.ndim == 3 else 1
-    size.check_result_size(*levels.shape[:2])
+def plain_png(levels: np.ndarray) -> bytes:
+    """A PNG of uint8 or uint16 levels (H, W, C): gray, gray and alpha (uint8), RGB or RGBA; nothing beside them.
+
+    Raises:
+      UserError: it is too large, see `size.py`.
+    """
+    height, width, channels = levels.shape
+    size.check_result_size(height, width)
     if channels == 2:
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
@@ -324,31 +326,8 @@ def _encode(levels: np.ndarray) -> bytes:
         levels = cv2.cvtColor(levels, cv2.COLOR_RGBA2BGRA if channels == 4 else cv2.COLOR_RGB2BGR)
     encoded, content = cv2.imencode(".png", levels)
     if not encoded:
-        raise UserError(f"a picture of {levels.shape[1]}x{levels.shape[0]} pixels cannot be encoded")
+        raise UserError(f"a picture of {width}x{height} pixels cannot be encoded")
     return content.tobytes()
-
-
-def encode_png(levels: np.ndarray, alpha: np.ndarray | None, photo: Photo) -> bytes:
-    """Encode new pixels as the photo was: gray stays gray, with its ICC profile, EXIF and further chunks.
-
-    Args:
-      levels: uint8 or uint16 (H, W, 3), RGB.
-      alpha: the same dtype (H, W), or None.
-      photo: says whether the file is gray, and carries the metadata.
-
-    Raises:
-      UserError: it is too large, see `size.py`.
-    """
-    if photo.gray:
-        levels = _to_gray(levels)
-    if photo.gray and alpha is not None and levels.dtype == np.uint16:
-        levels = cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)  # no PNG writer here knows 16-bit gray with alpha
-    content = _encode(levels if alpha is None else np.dstack([levels, alpha]))
-    chunks = [png.profile(photo.icc)] if photo.icc else []
-    if photo.exif:
-        chunks.append((b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
-    chunks += png.resolution(photo.resolution, levels.shape[0] / photo.size[0])
-    return png.add(content, [*chunks, *photo.chunks])
 
 
 def read_rgb8(path: Path) -> np.ndarray:
@@ -357,5 +336,5 @@ def read_rgb8(path: Path) -> np.ndarray:
 
 
 def write_rgb8(path: Path, rgb: np.ndarray) -> None:
-    """Write uint8 (H, W, 3) RGB as PNG; raises as `encode_png` and `files.write_bytes` do."""
-    files.write_bytes(path, _encode(rgb))
+    """Write uint8 (H, W, 3) RGB as PNG; raises as `plain_png` and `files.write_bytes` do."""
+    files.write_bytes(path, plain_png(rgb))

@@ -14,7 +14,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = len(_SIGNATURE) + 25  # with IHDR; further chunks go behind them
 _COLOUR = {b"cHRM", b"gAMA", b"sRGB", b"cICP", b"mDCV", b"cLLI"}
 _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
-_XMP, _RAW_PROFILE = b"XML:com.adobe.xmp\0", b"Raw profile type "
+_XMP, _RAW_PROFILE, _COMMENT = b"XML:com.adobe.xmp\0", b"Raw profile type ", b"Comment\0"
 _LARGEST = 2**31 - 1  # number in a chunk
 
 
@@ -33,17 +33,30 @@ def _read(stream: BinaryIO, kinds: set[bytes]) -> Iterator[Chunk]:
         at += 12 + length
 
 
-def resolution(found: Resolution | None, scale: float) -> list[Chunk]:
-    """The resolution of `scale` times as many pixels; none where it is no number that a PNG can hold."""
-    if found is None or not all(0.5 <= scale * side <= _LARGEST for side in found[:2]):
+def resolution(found: Resolution | None) -> list[Chunk]:
+    """The resolution as a chunk; none where it is no number that a PNG can hold."""
+    if found is None or not all(0.5 <= side <= _LARGEST for side in found[:2]):
         return []
-    return [(b"pHYs", struct.pack(">IIB", *(round(scale * side) for side in found[:2]), found[2]))]
+    return [(b"pHYs", struct.pack(">IIB", *map(round, found[:2]), found[2]))]
 
 
 def comment(text: bytes) -> list[Chunk]:
     """The comment of another kind of file as a chunk."""
     text = text.replace(b"\0", b"").strip()
-    return [(b"tEXt", b"Comment\0" + text)] if text else []
+    return [(b"tEXt", _COMMENT + text)] if text else []
+
+
+def comment_of(chunks: Iterable[Chunk]) -> bytes:
+    """The comment that these chunks hold, as another kind of file has it; empty where they hold none."""
+    return next((body.removeprefix(_COMMENT) for _, body in chunks if body.startswith(_COMMENT)), b"")
+
+
+def in_words(chunks: Iterable[Chunk], profiled: bool) -> list[str]:
+    """What these chunks hold that another kind of file does not: "text", or names like "gAMA" of those that say how
+    colours look, where that is not as usual, sRGB, and no profile says it either."""
+    kinds = dict.fromkeys("text" if kind in _TEXT else kind.decode() for kind, _ in chunks)
+    usual = profiled or "sRGB" in kinds
+    return [kind for kind in kinds if kind == "text" or not usual]
 
 
 def carried(stream: BinaryIO, turned: bool) -> tuple[list[Chunk], Resolution | None]:

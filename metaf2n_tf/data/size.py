@@ -13,6 +13,11 @@ def set_max_megapixels(limit: int) -> None:
     _limit = limit
 
 
+def max_megapixels() -> int:
+    """The limit of this process."""
+    return _limit
+
+
 def check_size(height: int, width: int) -> None:
     """Refuse a picture above the limit.
 

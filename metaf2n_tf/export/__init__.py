@@ -51,13 +51,12 @@ def export(output: Path, weights: Weights, half: bool = False, tile: int | None 
     files.make_folder(output.parent)
     if suffix != _FOLDER and output.is_dir():
         raise UserError(Argument("output", output), ": a folder, and a file is to be written")
+    say_what_stays(output, weights)
     if suffix in WRITERS:
         write_weights(output, weights, half=half)
+    elif suffix == _TILED:
+        write_tflite(output, weights, half, tile or _DEFAULT_TILE)
     else:
-        say_what_stays(output, weights)
-        if suffix == _TILED:
-            write_tflite(output, weights, half, tile or _DEFAULT_TILE)
-        else:
-            _GRAPHS[suffix](output, weights, half)
+        _GRAPHS[suffix](output, weights, half)
     pair = [output.with_suffix(end) for end in _PAIR] if suffix in _PAIR else [output]
     return sum(file.stat().st_size for part in pair for file in (part, *part.rglob("*")) if file.is_file())

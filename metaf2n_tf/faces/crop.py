@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from metaf2n_tf.faces.detect import Face
-from metaf2n_tf.tiles import times_scale
+from metaf2n_tf.tiles import Area, times_scale
+
+_MOST_APART = 8  # levels, root mean square: what JPEG of fair quality makes of a noisy face
 
 
 def face_slices(face: Face, size: tuple[int, int]) -> tuple[slice, slice]:
@@ -48,3 +51,26 @@ def cut_published(rgb: np.ndarray, canvas: np.ndarray, face: Face) -> tuple[np.n
     """(LQ, HQ) crops of a face: (h, w, 3) of the photo and a copy of (4h, 4w, 3) of the x4 canvas."""
     rows, cols = face_slices(face, rgb.shape[:2])
     return rgb[rows, cols], canvas[times_scale(rows), times_scale(cols)].copy()
+
+
+def find_crop(rgb: np.ndarray, crop: np.ndarray) -> Area | None:
+    """Where a crop was cut from a photo.
+
+    It may have been saved with losses, or be of another JPEG decoder. A flat one fits anywhere, and lies at the first
+    place.
+
+    Args:
+      rgb: uint8 (H, W, 3), the photo.
+      crop: uint8 (h, w, 3).
+
+    Returns:
+      Its rows and columns, None where no part of the photo is like it.
+    """
+    height, width = crop.shape[:2]
+    if height > rgb.shape[0] or width > rgb.shape[1]:
+        return None
+    gray, gray_crop = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (rgb, crop))
+    _, _, (left, top), _ = cv2.minMaxLoc(cv2.matchTemplate(gray, gray_crop, cv2.TM_SQDIFF))
+    place = slice(top, top + height), slice(left, left + width)
+    apart = np.sqrt(np.mean((rgb[place].astype(np.float32) - crop) ** 2))
+    return place if apart <= _MOST_APART else None

@@ -13,7 +13,7 @@ from metaf2n_tf.faces import align, detect, restorers
 from metaf2n_tf.faces.crop import select_faces
 from metaf2n_tf.faces.detect import Face
 from metaf2n_tf.faces.registry import choose
-from metaf2n_tf.faces.restored import Pair, RestoredFace, Source
+from metaf2n_tf.faces.restored import Pair, PhotoRestorer, RestoredFace, Source
 from metaf2n_tf.weights.load import file_identity
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def _rounded(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class FaceFinder:
-    """A detector and a restorer, built once for all photos.
+    """A detector and a restorer, built once for all photos, by `load` or when the first is seen.
 
     detector, restorer: their names; detector_weights, restorer_weights: the identity of what their weight files hold,
     None where they have none of their own.
@@ -67,7 +67,7 @@ class FaceFinder:
         exemplar_map: Path | None = None,
         sr: Callable[[], Mapping] | None = None,
     ):
-        """Choose and build both; which were chosen is logged.
+        """Choose both; which were chosen is logged.
 
         Args:
           detector, restorer: names in `detect.DETECTORS` and `restorers.of_photos()`, with `:WEIGHTS` for a file of
@@ -100,11 +100,24 @@ class FaceFinder:
             logger.info(f"note: {note}")
         if published_crops:
             restorers.check_aligns("published_crops", self.restorer)
-        self._detect = detect.DETECTORS[self.detector].build(*filter(None, [weights]))
-        find_faces = functools.partial(detect.detect_faces, self._detect)
-        needs = restorers.Needs(sr, exemplar_dir, exemplar_map, find_faces)
-        self._restore = restorers.load(self.restorer, own, needs).for_photos(published_crops)
         self.detector_weights, self.restorer_weights = (path and file_identity(path) for path in (weights, own))
+
+        @functools.cache
+        def build() -> tuple[detect.Detect, PhotoRestorer]:
+            detector = detect.DETECTORS[self.detector].build(*filter(None, [weights]))
+            find_faces = functools.partial(detect.detect_faces, detector)
+            needs = restorers.Needs(sr, exemplar_dir, exemplar_map, find_faces)
+            return detector, restorers.load(self.restorer, own, needs).for_photos(published_crops)
+
+        self._build = build
+
+    def load(self) -> None:
+        """Build both now, before any photo is seen.
+
+        Raises:
+          UserError: weights that cannot be used, or exemplars that are missing, or that the restorer does not take.
+        """
+        self._build()
 
     def __call__(self, rgb: np.ndarray, name: str | Path = "photo") -> Found:
         """Find the faces of a photo, and restore those that are used.
@@ -118,9 +131,10 @@ class FaceFinder:
           UserError: the restorer's weights cannot be used on them.
         """
         levels, float_levels = _rounded(rgb)
-        faces = detect.detect_faces(self._detect, float_levels, self._confidence)
+        detector, restore = self._build()
+        faces = detect.detect_faces(detector, float_levels, self._confidence)
         used = self._select([face for face in faces if align.can_fit(face.landmarks)], levels.shape[:2])
-        restored = self._restore(levels, used, Source(Path(name), len(faces)))
+        restored = restore(levels, used, Source(Path(name), len(faces)))
         done = [found.face for found in restored]
         failed = [face for face in used if face not in done]
         return Found(restored, failed, [face for face in faces if face not in used])

@@ -7,21 +7,22 @@ import numpy as np
 
 from metaf2n_tf.faces.detect import Face
 
-_SIDE = 1200  # pixels of the longer side, so that lines and text are the same size on every photo
+_SIDE = 1200
 _USED, _LEFT_OUT, _POINT = (80, 255, 80), (170, 170, 170), (255, 220, 0)
 
 
-def draw_faces(rgb: np.ndarray, used: Sequence[Face], left_out: Sequence[Face] = ()) -> np.ndarray:
+def draw_faces(rgb: np.ndarray, used: Sequence[Face], left_out: Sequence[Face] = (), side: int = _SIDE) -> np.ndarray:
     """Draw boxes, landmarks, and each face's index and score.
 
     Args:
       rgb: uint8 (H, W, 3).
       used, left_out: faces in the photo's pixels; boxes of the latter are gray.
+      side: pixels of the longer side, so that lines and text are the same size on every photo.
 
     Returns:
-      uint8 (h, w, 3), the longer side 1200 pixels.
+      uint8 (h, w, 3) of this side.
     """
-    scale = _SIDE / max(rgb.shape[:2])
+    scale = side / max(rgb.shape[:2])
     size = [max(1, round(length * scale)) for length in rgb.shape[1::-1]]
     canvas = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 

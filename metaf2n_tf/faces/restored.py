@@ -8,8 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from metaf2n_tf.faces.detect import Face
+from metaf2n_tf.tiles import Area
 
 Pair = tuple[np.ndarray, np.ndarray]  # an LQ face and its HQ one, uint8 (h, w, 3) and (4h, 4w, 3) RGB
+
+
+class PlacedFace(NamedTuple):
+    """lq, hq: as in `Pair`; place: where the LQ face lies in its photo, None where that is not known."""
+
+    lq: np.ndarray
+    hq: np.ndarray
+    place: Area | None
+
+    @property
+    def pair(self) -> Pair:
+        """LQ and HQ."""
+        return self.lq, self.hq
 
 
 class Source(NamedTuple):

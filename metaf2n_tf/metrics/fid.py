@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from metaf2n_tf import progress
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.errors import Argument, Message, UserError, one_line
 from metaf2n_tf.networks import inception
@@ -150,21 +150,21 @@ def picture_statistics(
     paths: Sequence[Path],
     params: Mapping[str, np.ndarray | tf.Tensor],
     resize: str = RESIZES[0],
-    title: str | None = None,
+    title: str = "pictures",
 ) -> Moments:
     """Moments of the features of picture files; those that cannot be read are named and left out.
 
     Pictures are turned upright as their EXIF says, and 16 bits are scaled to 8; pytorch-fid does neither.
 
     Args:
-      title: stands before the progress bar.
+      title: what the work is called where it reports how far it has come.
 
     Raises:
       UserError: fewer than 2 can be read.
     """
     statistics = Statistics()
     found = features(params, _read_all(paths), resize)
-    for row in tqdm(found, desc=title, total=len(paths), unit="picture"):
+    for row in progress.each(found, title, len(paths)):
         statistics.update(row[None])
     return statistics.moments()
 

@@ -1,4 +1,4 @@
-"""Adapt the SR network to one photo's face patches: the compiled inner loop of `meta/inner_loop.py`.
+"""Adapt the SR network to face patches: the compiled inner loop of `meta/inner_loop.py`.
 
 Patches go through in chunks of a fixed size whose gradients are summed, so that thirty faces need no more memory, and
 no other program, than one.
@@ -11,20 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from metaf2n_tf import progress
 from metaf2n_tf.errors import Argument, Message
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import sr
+from metaf2n_tf.upscale.patches import Patches
 from metaf2n_tf.upscale.steps import Steps, is_auto, most_steps, step_label
 from metaf2n_tf.weights.load import Weights
 
 _CHUNK_PIXELS = 4096  # LQ pixels in a chunk: 16 patches of 16 x 16, about 1.5 GB of activations
 
 
-Patches = tuple[np.ndarray, np.ndarray]  # float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ, RGB in [0, 1]
-
-
 class Adaptation:
-    """One photo's inner loop, step by step.
+    """The inner loop of one photo, or of an album, step by step.
 
     losses: of the last `trajectory`, which fills it in, before each step so far, and after the last; held_out_losses:
     the same of patches that no step sees, empty where there are none; mean_weight: the mean of W, None without patches;
@@ -34,7 +33,7 @@ class Adaptation:
     def __init__(
         self, adapter: "Adapter", patches: Patches, task_lr: inner_loop.Rates, held_out: Patches | None = None
     ):
-        """Start a photo from the loaded weights.
+        """Start from the loaded weights.
 
         Args:
           adapter: of these weights.
@@ -85,17 +84,22 @@ class Adaptation:
         self.losses, self.held_out_losses = [], []
         start, last = self._adapter.params, max(step_counts)
         params = start
-        for steps in range(last + 1):
-            gradient = None
-            if self.patches and self.finite:
-                loss, gradient = self._gradient(params) if steps < last else (self._loss(params, self._chunks), None)
-                self.losses.append(loss)
-                if self._held_out:
-                    self.held_out_losses.append(self._loss(params, self._held_out))
-            if steps in step_counts:
-                yield steps, start if self.diverged(steps) else params
-            if gradient and self.finite:
-                params = inner_loop.sgd_update(params, gradient, self._task_lr)
+        with progress.of("steps", last) as advance:
+            for steps in range(last + 1):
+                gradient = None
+                if self.patches and self.finite:
+                    if steps < last:
+                        loss, gradient = self._gradient(params)
+                    else:
+                        loss = self._loss(params, self._chunks)
+                    self.losses.append(loss)
+                    if self._held_out:
+                        self.held_out_losses.append(self._loss(params, self._held_out))
+                if steps in step_counts:
+                    yield steps, start if self.diverged(steps) else params
+                if gradient and self.finite:
+                    params = inner_loop.sgd_update(params, gradient, self._task_lr)
+                    advance(1)
 
     def best(self, most: int) -> tuple[int, sr.Params]:
         """The number of steps, of 0 to `most`, with the lowest held-out loss, and the weights after them.

@@ -14,7 +14,8 @@ from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.networks import masknet, sr
 from metaf2n_tf.tiles import DEFAULT_TILE, SuperResolver, areas, times_scale
 from metaf2n_tf.upscale.adaptation import Adaptation, Adapter
-from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, check_patches, hold_out, sample_patches
+from metaf2n_tf.upscale.album import Album
+from metaf2n_tf.upscale.patches import PATCH_NUM_PER_IMG, PATCH_SIZE, Patches, check_patches, draw_patches
 from metaf2n_tf.weights.load import Weights, choose_weights, load_weights
 
 _MASK_TILE = 96  # LQ pixels
@@ -100,12 +101,13 @@ class MetaF2N:
           UserError: patches of an impossible size or number.
         """
         check_patches(patch_size, patch_num_per_img)
-        rng, held_out = np.random.default_rng(seed), None
-        patches = sample_patches(faces, patch_size, patch_num_per_img, rng)
-        if auto:
-            patches, held_out = hold_out(*patches, rng)
-        elif len(patches[0]) > 1:
-            held_out = sample_patches(faces, patch_size, max(1, patch_num_per_img // 4), rng)
+        return self._adapt_on(task_lr, *draw_patches(faces, patch_size, patch_num_per_img, seed, auto))
+
+    def adapt_together(self, album: Album, *, task_lr: inner_loop.Rates | None = None) -> Adaptation:
+        """Prepare the inner loop of all photos of an album; see `adapt`."""
+        return self._adapt_on(task_lr, *album.patches)
+
+    def _adapt_on(self, task_lr: inner_loop.Rates | None, patches: Patches, held_out: Patches | None) -> Adaptation:
         return Adaptation(self._adapter, patches, self.task_lr if task_lr is None else task_lr, held_out)
 
     def upscale(self, rgb: np.ndarray, params: sr.Params | None = None, depth: int | None = 8) -> np.ndarray:

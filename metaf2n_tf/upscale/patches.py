@@ -1,6 +1,9 @@
-"""Random patches of a photo's faces: the batch that the network is adapted on."""
+"""Random patches of a photo's faces: the batch that the network is adapted on, and those that judge the steps."""
 
+import os
+import zlib
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 
@@ -11,6 +14,8 @@ from metaf2n_tf.tiles import times_scale
 
 PATCH_SIZE, PATCH_NUM_PER_IMG = 64, 16
 
+Patches = tuple[np.ndarray, np.ndarray]  # float32 (N, p, p, 3) LQ and (N, 4p, 4p, 3) HQ, RGB in [0, 1]
+
 
 def check_patches(patch_size: int, count: int) -> None:
     """Raise a UserError for patches of an impossible size or number."""
@@ -20,14 +25,17 @@ def check_patches(patch_size: int, count: int) -> None:
         raise UserError(Argument("patch_num_per_img", count), ": at least 1")
 
 
+def seed_of(seed: int, name: PurePath) -> list[int]:
+    """The seed of the patches of one of many photos; name: its path relative to the folder of photos."""
+    return [seed, zlib.crc32(os.fsencode(name))]
+
+
 def used_whole(pairs: Sequence[Pair], patch_size: int) -> bool:
     """Whether all faces of a photo are too small to cut, see `sample_patches`."""
     return bool(pairs) and all(min(lq.shape[:2]) <= patch_size // SCALE for lq, _ in pairs)
 
 
-def sample_patches(
-    pairs: Sequence[Pair], patch_size: int, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def sample_patches(pairs: Sequence[Pair], patch_size: int, count: int, rng: np.random.Generator) -> Patches:
     """Cut the patches of one photo.
 
     A face with a side of at most patch_size / 4 LQ pixels is too small to cut: it is left out, unless no face of the
@@ -60,9 +68,7 @@ def sample_patches(
     return lq, hq
 
 
-def hold_out(
-    lq: np.ndarray, hq: np.ndarray, rng: np.random.Generator
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def hold_out(lq: np.ndarray, hq: np.ndarray, rng: np.random.Generator) -> tuple[Patches, Patches]:
     """Keep a quarter of the patches, at least one, back to judge the steps by.
 
     Args:
@@ -76,3 +82,19 @@ def hold_out(
     if len(lq) > 1:
         held_out[rng.permutation(len(lq))[: max(1, len(lq) // 4)]] = True
     return (lq[~held_out], hq[~held_out]), (lq[held_out], hq[held_out])
+
+
+def draw_patches(
+    pairs: Sequence[Pair], patch_size: int, count: int, seed: int | Sequence[int], auto: bool
+) -> tuple[Patches, Patches | None]:
+    """What one photo is adapted on, see `sample_patches`, and other patches, which judge the steps.
+
+    Args:
+      seed: of their positions.
+      auto: keep a quarter of the patches out of the steps; else further ones judge, unless there is but a single patch.
+    """
+    rng = np.random.default_rng(seed)
+    patches = sample_patches(pairs, patch_size, count, rng)
+    if auto:
+        return hold_out(*patches, rng)
+    return patches, sample_patches(pairs, patch_size, max(1, count // 4), rng) if len(patches[0]) > 1 else None

@@ -39,19 +39,24 @@ class Reported:
         return {"gt": self.gts.crc32(name) if self.gts else None, "metrics": self.measurer.names}
 
 
-def bicubic(photo: images.Photo) -> np.ndarray:
-    """The photo x4 as OpenCV enlarges it, uint8 (4H, 4W, 3)."""
-    height, width = photo.size
-    levels = cv2.resize(photo.rgb, (SCALE * width, SCALE * height), interpolation=cv2.INTER_CUBIC)
+def x4(photo: images.Photo) -> tuple[int, int]:
+    """(height, width) of the network's picture of a photo."""
+    return SCALE * photo.size[0], SCALE * photo.size[1]
+
+
+def bicubic(photo: images.Photo, size: tuple[int, int]) -> np.ndarray:
+    """The photo as OpenCV brings it to (height, width) `size`, uint8 RGB: bicubic, or by areas where that is less."""
+    kernel = cv2.INTER_CUBIC if size >= photo.size else cv2.INTER_AREA
+    levels = cv2.resize(photo.rgb, size[::-1], interpolation=kernel)
     return images.as_written(images.to_levels(levels), photo)
 
 
 def read_gt(gts: GroundTruths | None, name: Path, size: tuple[int, int]) -> np.ndarray | None:
-    """The ground truth of a photo of LQ `size`; None, and the reason said, where it cannot be used."""
+    """The ground truth for results of (height, width) `size`; None, and the reason said, where it cannot be used."""
     if gts is None:
         return None
     try:
-        return gts.read(name, (SCALE * size[0], SCALE * size[1]))
+        return gts.read(name, size)
     except UserError as error:
         logger.warning(Message(f"{name}: not compared: ", error))
         return None

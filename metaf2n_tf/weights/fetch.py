@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
-
-from metaf2n_tf import places
+from metaf2n_tf import places, progress
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError, one_line
 from metaf2n_tf.weights import pip_download
@@ -159,14 +157,14 @@ class _Download:
         """Add what comes to the `have` bytes that are there. What raises an OSError here is the disk."""
         with (
             self._part.open("ab" if have else "wb") as stream,
-            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=self._part.name) as progress,
+            progress.of(self._part.name, total, have, in_bytes=True) as advance,
         ):
             for block in self._blocks(response):
                 have += len(block)
                 if have > (self._most if total is None else total):
                     break
                 stream.write(block)
-                progress.update(len(block))
+                advance(len(block))
         if have > (self._most if total is None else total):
             self._part.unlink()
             raise UserError(f"{self._address}: more came than belongs to it, so it was deleted")

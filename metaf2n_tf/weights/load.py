@@ -155,12 +155,19 @@ _READERS = {
 
 
 def file_identity(path: Path) -> str:
-    """The first 16 hex digits of the sha256 over the content of a weight file, or of all files of a checkpoint."""
+    """The first 16 hex digits of the sha256 over the content of a weight file, or of all files of a checkpoint.
+
+    Raises:
+      UserError: it cannot be read.
+    """
     prefix = tf1_checkpoint.resolve_prefix(path)
     parts = [path] if prefix is None else sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.*"))
     if path.suffix.lower() in (".param", ".bin"):
         parts = [path.with_suffix(suffix) for suffix in (".param", ".bin")]
-    digests = [files.sha256_of(part) for part in parts]
+    try:
+        digests = [files.sha256_of(part) for part in parts]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 

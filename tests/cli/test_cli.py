@@ -100,6 +100,23 @@ def test_published_command(place):
     assert "faces=1" in log and "loss=" in log  # noqa: PT018
 
 
+def test_a_result_beside_its_photo_is_called_by_scale_and_format(place):
+    photo = place.add_photo("a.png")
+    flags = ["--model_dir", place.plain, "--fine_tune_num", 0]
+    place.run("test.py", photo, *flags, "--outscale", 2.5, "--format", "jpg")
+    with Image.open(photo.with_name("a_x2.5.jpg")) as result:
+        assert (result.format, result.size) == ("JPEG", (50, 60))
+    place.run("test.py", place.photos, *flags, "--outscale", 2, "--format", "webp", "--quality", 100, "--ext", "png")
+    assert sorted(path.name for path in place.photos.with_name("LQ_x2").iterdir()) == ["a.webp", "results.jsonl"]
+    record = json.loads((place.photos.with_name("LQ_x2") / "results.jsonl").read_text())
+    assert [record[name] for name in ("outscale", "format", "quality")] == [2.0, "webp", 100]
+    log = place.run("test.py", photo, "--outscale", "nan", code=2)
+    assert log.splitlines()[-1] == "error: --outscale nan: from 0.5 to 8"
+    log = place.run("test.py", photo, "--quality", 90, code=2)
+    said = "error: --quality 90: PNG files lose nothing. Remedy: leave it out, or --format jpg or webp"
+    assert log.splitlines()[-1] == said
+
+
 def test_the_same_seed_gives_the_same_bytes(place):
     place.add_photo("a.png")
     place.add_face("a.png")

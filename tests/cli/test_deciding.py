@@ -4,8 +4,9 @@ import pytest
 
 from metaf2n_tf.commands.runs import deciding, experiment, upscale
 
-DECIDING = {"patch_size", "patch_num_per_img", "fine_tune_num", "strength", "task_lr", "seed"}
-COMMON = {"tile", "tile_pad", "precision", "detector", "restorer"}
+DECIDING = {"patch_size", "patch_num_per_img", "fine_tune_num", "strength", "task_lr", "seed", "adapt"}
+DECIDING |= {"min_face", "paste_faces", "paste_strength", "outscale", "format", "quality"}
+COMMON = {"tile", "tile_pad", "precision", "detector", "restorer", "color_fix"}
 
 
 class Weights:

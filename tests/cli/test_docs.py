@@ -149,7 +149,9 @@ def test_the_table_has_the_flags_of_its_command(name):
     assert sorted(told) == sorted(flags)
 
 
-@pytest.mark.parametrize("script", ["scripts/prepare_lite_data.py", "benchmarks/held_out.py"])
+@pytest.mark.parametrize(
+    "script", ["scripts/prepare_lite_data.py", "benchmarks/held_out.py", "benchmarks/color_fix.py"]
+)
 def test_other_scripts_have_flags(script):
     assert "--pictures" in flags_of(script)
 
@@ -157,7 +159,7 @@ def test_other_scripts_have_flags(script):
 def check_default(flag, told):
     """Where the table gives a value, not an explanation in words, and the flag has one."""
     if told and " " not in told and flag.default is not None:
-        number = r"-?[\d.]+(e-?\d+)?"
+        number = r"-?\d+(\.\d+)?(e-?\d+)?"
         same = float(told) == float(flag.default) if re.fullmatch(number, told) else told == flag.default
         assert same, (flag.name, told, flag.default)
 

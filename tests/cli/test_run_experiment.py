@@ -64,6 +64,7 @@ def options(**changes):
         "precision": "float32",
         "detector": None,
         "restorer": None,
+        "color_fix": "none",
         "niqe": "pyiqa",
         "save_pictures": False,
         "report": False,
@@ -254,6 +255,23 @@ def test_strengths_and_auto_share_their_inner_loops(place, calls):
         (strength, steps) for strength in ("0.5", "1.0") for steps in ("0", "1", "3", "auto:2")
     ]
     assert all(row["loss"] for row in table)
+
+
+def test_metrics_are_those_of_the_picture_with_fixed_colours(place):
+    photo = np.asarray(Image.open("LQ/a.png")).mean(axis=(0, 1))
+    Path("LQ/b.png").unlink()
+    Path("LQ/none.png").unlink()
+    apart = []
+    for color_fix in ("none", "lowpass"):
+        output = Path(color_fix)
+        once = {"fine_tune_num": [1], "save_pictures": True, "output_dir": output}
+        assert experiment.run(options(color_fix=color_fix, **once)) == 0
+        picture = images.read_rgb8(output / "pictures/unadapted/a.png")
+        apart.append(np.abs(picture.mean(axis=(0, 1)) - photo).max())
+        lines = (output / "measurements.jsonl").read_text().splitlines()
+        record = next(r for r in map(json.loads, lines) if (r["photo"], r["steps"]) == ("a.png", 0))
+        assert record["metrics"]["psnr_y"] == pytest.approx(psnr_y(picture, images.read_rgb8(Path("GT/a.png"))))
+    assert apart[1] < 1 < apart[0]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ from PIL import Image
 
 from metaf2n_tf import tiles
 from metaf2n_tf.commands.runs import report, upscale
-from metaf2n_tf.data import images
+from metaf2n_tf.data import formats, images, size
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
+from metaf2n_tf.faces.finder import FaceFinder
+from metaf2n_tf.finish import outscale
+from metaf2n_tf.report import photo
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.weights import npz
 
@@ -39,6 +42,10 @@ OPTIONS = upscale.Options(
     precision="float32",
     detector=None,
     restorer=None,
+    min_face=0,
+    paste_faces=False,
+    paste_strength=1.0,
+    color_fix="none",
     recursive=False,
     ext=[],
     overwrite=False,
@@ -104,6 +111,13 @@ CHANGES = {
     "tile_pad": (None, {"tile_pad": 3}, ["tile_pad"]),
     "precision": (None, {"precision": "bfloat16"}, ["precision"]),
     "blend": (None, {"blend": "other.npz:0.5"}, ["weights"]),
+    "min_face": (None, {"min_face": 8}, ["min_face"]),
+    "paste_faces": (None, {"paste_faces": True}, ["paste_faces"]),
+    "paste_strength": (None, {"paste_faces": True, "paste_strength": 0.5}, ["paste_faces", "paste_strength"]),
+    "color_fix": (None, {"color_fix": "lowpass"}, ["color_fix"]),
+    "outscale": (None, {"outscale": 2.0}, ["outscale"]),
+    "format": (None, {"format": "tiff"}, ["format", "results"]),
+    "quality": (None, {"format": "jpg", "quality": 80}, ["format", "quality", "results"]),
 }
 
 
@@ -165,14 +179,17 @@ def test_names_of_equal_content_do_not_count(go):
     assert "anew, as" not in log
 
 
-def test_a_restorers_own_weights_count_by_content(go, sample_lq):
+def test_a_restorers_own_weights_count_by_content(go, sample_lq, monkeypatch):
+    """And are not loaded, nor is the detector, where all results are there."""
     shutil.copy(sample_lq, "LQ/a.png")
     found_here = {"face_dir": None, "detector": "mtcnn", "restorer": "faces_lite:faces.npz"}
     npz.write_npz(Path("faces.npz"), srvgg_weights.make_tiny())
     go(**found_here)
     first = records()["a.png"]
     assert (first["faces"], first["detector"], first["restorer"]) == (1, "mtcnn", "faces_lite")
-    assert "2 photos have their results already" in go(**found_here)
+    with monkeypatch.context() as patched:
+        patched.setattr(FaceFinder, "load", None)  # to be called by nobody
+        assert "2 photos have their results already" in go(**found_here)
     npz.write_npz(Path("faces.npz"), srvgg_weights.make_tiny(seed=8))
     assert "2 photos are made anew, as these are not those of the record: restorer_weights\n" in go(**found_here)
     assert records()["a.png"]["restorer_weights"] != first["restorer_weights"]
@@ -254,6 +271,76 @@ def test_several_strengths_are_one_pass(go, monkeypatch):
         go(strength=[1.5])
 
 
+def views_of(name):
+    part = json.loads(Path("out/report_parts", name).with_suffix(".json").read_text())
+    return [view["label"] for view in part["views"]]
+
+
+def pixels(*parts):
+    return np.asarray(Image.open(Path("out", *parts))).astype(int)
+
+
+def test_restored_faces_are_pasted_where_they_were_cut(go):
+    photo = np.asarray(Image.open("LQ/a.png"))
+    red = np.full((64, 48, 3), (255, 0, 0), np.uint8)
+    folder.write_pictures(Path("faces"), Path("a.png"), {folder.LQ: {0: photo[6:22, 4:16]}, folder.HQ: {0: red}})
+    go()
+    plain = pixels("a.png")
+    go(paste_faces=True, report=True)
+    pasted = pixels("a.png")
+    assert (records()["a.png"]["faces_pasted"], records()["none.png"]["faces_pasted"]) == (1, 0)
+    assert (pasted[56, 40] == (255, 0, 0)).all()  # rows 24 to 88, columns 16 to 64
+    outside = np.ones(plain.shape[:2], bool)
+    outside[24:88, 16:64] = False
+    assert (pasted[outside] == plain[outside]).all()
+    assert (
+        views_of("a.png")
+        == views_of("none.png")
+        == [
+            "LQ, bicubic",
+            "unadapted, no face pasted",
+            "unadapted",
+            "1 step, no face pasted",
+            "1 step",
+        ]
+    )
+    go(paste_faces=True, paste_strength=0.0)
+    assert (pixels("a.png") == plain).all()
+    assert records()["a.png"]["faces_pasted"] == 0
+    go(paste_faces=True, fine_tune_num=[0])
+    assert (pixels("a.png")[56, 40] == (255, 0, 0)).all()
+    go(paste_faces=True, min_face=13)
+    assert (records()["a.png"]["faces"], records()["a.png"]["faces_pasted"]) == (0, 0)
+
+
+def test_a_face_that_is_no_part_of_the_photo_is_not_pasted(go):
+    log = go(paste_faces=True)
+    assert "a.png: 1 face of its folder is no part of the photo, so not pasted" in log
+    assert records()["a.png"]["faces_pasted"] == 0
+    pasted = result("a.png")
+    go()
+    assert result("a.png") == pasted
+
+
+def test_a_result_gets_the_photos_colours(go):
+    def tint(name):
+        reduced = pixels(name).reshape(24, 4, 20, 4, 3).mean(axis=(1, 3))
+        return np.abs((reduced - np.asarray(Image.open(f"LQ/{name}"))).mean(axis=(0, 1))).max()
+
+    go()
+    assert tint("a.png") > 2
+    go(color_fix="lowpass")
+    assert tint("a.png") < 1
+
+
+@pytest.mark.parametrize("strength", [float("nan"), -1.0, 2.0])
+def test_impossible_opacities(go, strength):
+    with pytest.raises(UserError, match="paste_strength="):
+        go(paste_faces=True, paste_strength=strength)
+    with pytest.raises(UserError, match="paste_strength: is for paste_faces"):
+        go(paste_strength=0.5)
+
+
 def test_the_page_made_anew_is_the_same(go):
     """From what lies in the folder alone, byte for byte and in the photos' order; also where the records are gone."""
     Path("LQ/sub").mkdir()
@@ -273,3 +360,94 @@ def test_the_page_made_anew_is_the_same(go):
     shutil.rmtree("out/report_parts")
     with pytest.raises(UserError, match="^out: there is no report_parts in it. Remedy: run upscale with --report$"):
         report.run(Path("out"), Path("out/report.html"))
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.5, 6.0])
+def test_another_scale_is_the_x4_picture_resized(go, scale):
+    go()
+    go(output_dir=Path("other"), outscale=scale)
+    for name in ("a.png", "none.png"):
+        expected = outscale.resize(images.read_rgb8(Path("out", name)), scale)
+        np.testing.assert_array_equal(images.read_rgb8(Path("other", name)), expected)
+        assert expected.shape[:2] == (24 * scale, 20 * scale)
+    assert "2 photos have their results already" in go(output_dir=Path("other"), outscale=scale)
+    assert "not those of the record: outscale\n" in go(outscale=scale)
+    assert result("a.png") == Path("other/a.png").read_bytes()
+
+
+def test_an_impossible_scale_or_quality_is_refused(go):
+    for scale in (float("nan"), 0.0, -1.0, 1e30):
+        with pytest.raises(UserError, match=r"^outscale=\S+: from 0.5 to 8$"):
+            go(outscale=scale)
+    with pytest.raises(UserError, match="^quality=90: PNG files lose nothing"):
+        go(quality=90)
+    assert not Path("out").exists()
+
+
+def test_alpha_and_resolution_follow_the_scale(go):
+    levels = np.dstack([np.asarray(Image.open("LQ/a.png")), np.full((24, 20), 128, np.uint8)])
+    Image.fromarray(levels).save("LQ/a.png", dpi=(100, 100))
+    go(outscale=2.5)
+    with Image.open("out/a.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (50, 60))
+        assert image.info["dpi"] == pytest.approx((250, 250), abs=0.02)
+        assert set(image.getchannel("A").getdata()) == {128}
+
+
+def test_limits_hold_for_the_x4_picture_and_for_the_result(go, monkeypatch):
+    monkeypatch.setattr(size, "_limit", 0.02)  # x8 is 192x160
+    assert "a.png: its result: 160x192 pixels are more than" in go(code=1, outscale=8.0)
+    monkeypatch.setattr(size, "_limit", 0.005)  # x4 is 96x80
+    assert "a.png: its result: 80x96 pixels are more than" in go(code=1, outscale=0.5)
+    monkeypatch.setattr(MetaF2N, "upscale", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(size, "_limit", size.MAX_MEGAPIXELS)
+    monkeypatch.setitem(formats.FORMATS, "webp", dataclasses.replace(formats.FORMATS["webp"], longest=90))
+    log = go(code=1, format="webp")
+    assert "a.png: a result of 80x96 pixels is longer than WebP files can be (90). Remedy: " in log
+
+
+def test_another_format_is_made_anew_beside_the_old(go):
+    go()
+    png = result("a.png")
+    log = go(format="jpg", quality=90)
+    assert "2 photos are made anew, as these are not those of the record: format, quality, results\n" in log
+    assert result("a.png") == png
+    assert list(records()["a.png"]["results"]) == ["a.jpg"]
+    assert (records()["a.png"]["format"], records()["a.png"]["quality"]) == ("jpg", 90)
+    assert "2 photos have their results already" in go(format="jpg", quality=90)
+    with Image.open("out/a.jpg") as image:
+        off = np.asarray(image).astype(int) - images.read_rgb8(Path("out/a.png"))
+        assert (image.format, np.abs(off).mean() < 8) == ("JPEG", True)
+    go(format="tiff", fine_tune_num=[0, 1])
+    np.testing.assert_array_equal(images.read_rgb8(Path("out/steps_1/a.tiff")), images.read_rgb8(Path("out/a.png")))
+    Path("more/steps_0").mkdir(parents=True)
+    Image.open("LQ/none.png").save("more/steps_0/b.webp")
+    places = {"input_dir": Path("more/steps_0"), "output_dir": Path("more"), "fine_tune_num": [0, 1]}
+    with pytest.raises(UserError, match=r"more/steps_0/b.webp would be overwritten by its result"):
+        go(format="webp", **places)
+
+
+def test_what_a_format_cannot_keep_is_said_once(go):
+    for name in ("a.png", "none.png"):
+        levels = np.dstack([np.asarray(Image.open(f"LQ/{name}")), np.full((24, 20), 128, np.uint8)])
+        Image.fromarray(levels).save(f"LQ/{name}")
+    assert go(format="jpg").count("a.png: as JPEG, what is transparent is put on white (said once)\n") == 1
+    assert "none.png: as JPEG" not in go(format="jpg", overwrite=True)
+    assert "transparent" not in go(format="tiff", overwrite=True)
+
+
+def test_the_report_compares_at_the_results_size(go):
+    Path("GT").mkdir()
+    small, large = (images.to_levels(recipe.image((24 * k, 20 * k, 3), 0)) for k in (2, 4))
+    Image.fromarray(small).save("GT/a.png")
+    Image.fromarray(large).save("GT/none.png")
+    log = go(outscale=2.0, report=True, gt_dir=Path("GT"), format="webp")
+    assert "none.png: not compared: GT/none.png: 80x96 pixels, but the picture to compare has 40x48" in log
+    assert "a.png: not compared" not in log.replace("none.png", "")
+    part = photo.decode_photo(Path("out/report_parts/a.json").read_bytes())
+    assert [view["label"] for view in part["views"]] == ["LQ, bicubic", "unadapted", "1 step", "GT"]
+    assert {tuple(view["size"]) for view in part["views"]} == {(48, 40)}
+    assert records()["a.png"]["metrics"]["1 step"]["psnr_y"] > 10
+    go(outscale=0.5, report=True, gt_dir=Path("GT"), output_dir=Path("half"))
+    part = photo.decode_photo(Path("half/report_parts/a.json").read_bytes())
+    assert {tuple(view["size"]) for view in part["views"]} == {(12, 10)}

@@ -41,6 +41,7 @@ def test_weights_are_exported_for_other_programs(tmp_path):
     assert np.isfinite(load_weights(tmp_path / "new" / "lite.safetensors").sr["MODEL/body/0/weight"]).all()
     printed = run(tmp_path, EXPORT, "--model_dir", "new/lite.safetensors", "--output", "lite")
     assert printed.splitlines()[-1].startswith("lite: 5.")
+    assert len(printed.splitlines()) == 1
     assert (tmp_path / "lite" / "saved_model.pb").is_file()
 
 

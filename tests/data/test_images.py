@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from metaf2n_tf.data import images, size
+from metaf2n_tf.data import encoding, images, size
 from metaf2n_tf.errors import UserError
 
 RNG = np.random.default_rng(1)
@@ -26,7 +26,7 @@ def save(path, array, **options):
 def reencode(photo, path):
     """What the photo's own pixels become when they are written as a result."""
     alpha = None if photo.alpha is None else images.to_levels(photo.alpha, photo.depth)
-    path.write_bytes(images.encode_png(images.to_levels(photo.rgb, photo.depth), alpha, photo))
+    path.write_bytes(encoding.encode(images.to_levels(photo.rgb, photo.depth), alpha, photo))
     return images.read_photo(path)
 
 
@@ -367,7 +367,7 @@ def test_what_decides_how_a_png_looks_and_is_printed_is_kept(tmp_path):
     path = write_png(tmp_path / "a.png", RGB, 2, 8, *looks, size, *text, xmp)
     photo = images.read_photo(path)
     large = images.to_levels(photo.rgb).repeat(4, 0).repeat(4, 1)
-    (tmp_path / "b.png").write_bytes(images.encode_png(large, None, photo))
+    (tmp_path / "b.png").write_bytes(encoding.encode(large, None, photo))
     written = chunks(tmp_path / "b.png")
     assert {*looks, *text, xmp} <= {*written}
     assert dict(written)[b"pHYs"] == struct.pack(">IIB", 4 * 11811, 4 * 5000, 1)

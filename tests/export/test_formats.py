@@ -202,7 +202,7 @@ def test_operations_that_no_layer_stands_for_are_named(forward, message):
 
 
 def test_layers_are_recognized():
-    slopes = tf.constant([0.1, 0.2, 0.3])
+    slopes = np.float32([0.1, 0.2, 0.3])
 
     def forward(x):
         x = tf.nn.relu(x) - slopes * tf.nn.relu(-x)

@@ -1,6 +1,8 @@
+import cv2
 import numpy as np
 
-from metaf2n_tf.faces.crop import face_slices, select_faces
+from metaf2n_tf.data import images
+from metaf2n_tf.faces.crop import face_slices, find_crop, select_faces
 from metaf2n_tf.faces.detect import Face
 
 
@@ -42,3 +44,22 @@ def test_selection():
     assert indices(max_faces=1) == [4]
     assert indices(max_faces=9) == [0, 1, 3, 4]
     assert indices(min_face=71) == []
+
+
+def test_a_crop_is_found_where_it_was_cut(sample_lq):
+    photo = images.read_rgb8(sample_lq)
+    place = slice(31, 84), slice(44, 91)
+    assert find_crop(photo, photo[place]) == place
+    _, encoded = cv2.imencode(".jpg", photo[place], [cv2.IMWRITE_JPEG_QUALITY, 75])
+    lossy = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert (lossy != photo[place]).any()
+    assert find_crop(photo, lossy) == place
+    assert find_crop(photo, photo) == (slice(0, 128), slice(0, 128))
+
+
+def test_a_crop_of_another_photo_is_not_found(sample_lq):
+    photo = images.read_rgb8(sample_lq)
+    assert find_crop(photo, photo[31:84, 44:91, ::-1]) is None
+    assert find_crop(photo, np.full((20, 20, 3), 128, np.uint8)) is None
+    assert find_crop(photo[:40], photo[31:84, 44:91]) is None
+    assert find_crop(photo[:1, :1], photo[:1, :1]) == (slice(0, 1), slice(0, 1))

@@ -75,7 +75,7 @@ def test_exemplars_go_with_asffnet_alone(tmp_path, monkeypatch):
         ("asffnet", {}, "restorer=asffnet: needs HQ photos of the persons. Remedy: exemplar_dir"),
     ):
         with pytest.raises(UserError, match=message):
-            finder(restorer, **given)
+            finder(restorer, **given).load()
 
 
 def test_weights_of_ones_own_are_named_with_the_restorer(tmp_path):

@@ -10,7 +10,7 @@ from conftest import make_tiny_sr
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import load, pth
-from metaf2n_tf.weights.writing import WRITERS, write_weights
+from metaf2n_tf.weights.writing import WRITERS, check_suffix, write_weights
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_a_pth_has_real_esrgan_s_names_and_layout(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a", "a.bin", "a.npz.zip"])
-def test_other_suffixes_are_named(tmp_path, meta_trained, name):
-    with pytest.raises(UserError, match=r"the name of a file ends with one of .npz, .pth, .safetensors"):
-        write_weights(tmp_path / name, meta_trained)
+def test_other_suffixes_are_named(tmp_path, name):
+    with pytest.raises(UserError, match=r"save_weights=.*: the name of a .npz or .pth or .safetensors file"):
+        check_suffix("save_weights", tmp_path / name)
 
 
 def test_the_identity_stays(tmp_path, meta_trained):

@@ -94,7 +94,7 @@ def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
     landmarker = Landmarker(find_weights("face-mesh", fetched=True))
     files.make_folder(out_path)
 
-    def process(lq: Path) -> dict:
+    def process(lq: Path) -> str:
         square, written = read_square(lq), landmark_file(lq)
         landmarks = read_landmarks(written) if written else landmarker(square)
         if landmarks is None:
@@ -102,7 +102,7 @@ def run(img_list: Path, out_path: Path, gpu: str | None) -> int:
         exemplar = _exemplar(lines[lq], landmarks)
         restored = network(square, landmarks, [exemplar])
         images.write_rgb8(out_path / f"{lq.stem}.png", np.hstack([square, exemplar.rgb, restored]))
-        return {"exemplar": exemplar.file.name}
+        return f"{lq.name}: exemplar {exemplar.file.name}"
 
     with files.alone_in(out_path):
         return cli.SOME_FAILED if process_all(list(lines), process) else cli.OK

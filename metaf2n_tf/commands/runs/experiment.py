@@ -1,7 +1,6 @@
 """`scripts/fine_tune_experiment.py`: adapt to each photo in many ways and measure every step count on the way."""
 
 import dataclasses
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from metaf2n_tf.commands.runs import experiment_files
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT, VARIED, settings_of
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.photos import process_all
-from metaf2n_tf.data import files, images
+from metaf2n_tf.data import encoding, files, images
 from metaf2n_tf.errors import Message, UserError
 from metaf2n_tf.experiment.records import MEASUREMENTS, Records, check_made_with
 from metaf2n_tf.experiment.sweep import PICTURES, Configuration, Sweep, picture_path
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.finish.finishing import Finishing
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import NO_GT, Measurer
 from metaf2n_tf.networks import sr
@@ -28,7 +28,7 @@ from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, View, encode_photo
 from metaf2n_tf.upscale import photo_views
 from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.patches import check_patches
+from metaf2n_tf.upscale.patches import check_patches, seed_of
 from metaf2n_tf.upscale.steps import Steps, check_strength, check_task_lr, is_auto, most_steps
 from metaf2n_tf.wording import counted
 
@@ -57,6 +57,7 @@ class Options:
     precision: str
     detector: str | None
     restorer: str | None
+    color_fix: str
     niqe: str = field(metadata=APART)
     save_pictures: bool = field(metadata=APART)
     report: bool = field(metadata=APART)
@@ -100,6 +101,7 @@ class Experiment:
         axes = {name: getattr(self.sweep, name) for name in self.sweep.__dataclass_fields__}
         cli.say("; ".join(f"{name} {', '.join(map(str, values))}" for name, values in axes.items()))
         self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
+        self.finishing = Finishing(color_fix=options.color_fix)
         self.made_with = settings_of(options, self.model, self.faces, device)
 
     @property
@@ -143,14 +145,14 @@ class Experiment:
         """Whether a measured photo's part of the report is there, if one is asked for."""
         return not self.options.report or self._part_path(name).is_file()
 
-    def process(self, name: Path, missing: Mapping[Configuration, Sequence[Steps]]) -> dict:
-        """Measure what is missing of one photo. Returns what the progress bar shows.
+    def process(self, name: Path, missing: Mapping[Configuration, Sequence[Steps]]) -> str:
+        """Measure what is missing of one photo. Returns what is said of it.
 
         Raises:
           UserError: the photo or one of its faces cannot be used.
         """
         photo = images.read_photo(self.options.input_dir / name, SCALE if self.keeps_pictures else 0)
-        gt = photo_views.read_gt(self.gts, name, photo.size)
+        gt = photo_views.read_gt(self.gts, name, photo_views.x4(photo))
         pairs = self.faces.pairs(name, photo.rgb)
         if not pairs:
             cli.say(f"{name}: no face, so every setting gives the unadapted picture")
@@ -162,7 +164,7 @@ class Experiment:
             self.records.save()
         if self.options.report:
             experiment_files.write_part(self._part_path(name), name, one_photo.part())
-        return {"faces": len(pairs)}
+        return f"{name}: {counted(len(pairs), 'face', 'faces')}"
 
     def lacks_gt(self, name: Path) -> bool:
         """Whether there are ground truths, but none that a measured photo could be compared with."""
@@ -202,9 +204,9 @@ class _OnePhoto:
         model, photo = self._experiment.model, self._photo
         if params is model.unadapted and self._unadapted is not None:
             return self._unadapted
-        levels = model.upscale(photo.rgb, params, photo.depth)
+        levels = self._experiment.finishing(model.upscale(photo.rgb, params, photo.depth), photo)
         measured = self._experiment.measurer(images.as_written(levels, photo), self._gt)
-        png = images.encode_png(levels, None, photo) if self._experiment.keeps_pictures else None
+        png = encoding.encode(levels, None, photo) if self._experiment.keeps_pictures else None
         picture = None if png is None else zlib.crc32(png)
         failed = {metric: cli.spelled(reason) for metric, reason in measured.failed.items()}
         result = png, {"picture": picture, "metrics": measured.values, "failed": failed}
@@ -224,7 +226,7 @@ class _OnePhoto:
             task_lr=None if isinstance(loop.task_lr, str) else loop.task_lr,
             patch_size=loop.patch_size,
             patch_num_per_img=loop.patch_num_per_img,
-            seed=[loop.seed, zlib.crc32(os.fsencode(name))],
+            seed=seed_of(loop.seed, name),
             auto=auto,
         )
         diverged = []
@@ -264,7 +266,7 @@ class _OnePhoto:
     def part(self) -> bytes:
         """The report's part: the pictures of the first seed, the faces, and the losses of every inner loop."""
         experiment, name, sweep = self._experiment, self._name, self._experiment.sweep
-        bicubic = photo_views.bicubic(self._photo)
+        bicubic = photo_views.bicubic(self._photo, photo_views.x4(self._photo))
         views = [View(photo_views.BICUBIC, bicubic, experiment.measurer(bicubic, self._gt).values)]
         losses = []
         for configuration in sweep.configurations:
@@ -308,13 +310,15 @@ def run(options: Options) -> int:
             are = counted(len(done), "photo is", "photos are")
             cli.say(f"{are} measured already: skipped (--overwrite measures them anew)")
 
-        def process(photo: Path) -> dict:
+        def process(photo: Path) -> str:
             name = photo.relative_to(options.input_dir)
-            shown = experiment.process(name, missing[name])
+            became = experiment.process(name, missing[name])
             done.add(name)
-            return shown
+            return became
 
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
+        if todo:
+            experiment.faces.load()
         failed = process_all(todo, process) if todo else 0
         measured = [name for name in names if name in done]
         if not measured:

@@ -84,6 +84,7 @@ def _face_finder(options: Options) -> FaceFinder:
     find_faces = FaceFinder(sr=sr, **{name: getattr(options, name) for name in names})
     if options.save_aligned:
         restorers.check_aligns("save_aligned", find_faces.restorer)
+    find_faces.load()
     return find_faces
 
 
@@ -93,12 +94,12 @@ def _write_faces(options: Options, find_faces: FaceFinder, input_dir: Path, phot
     counts: dict[Path, int] = {}
     left_out: dict[Path, int] = {}
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(input_dir)
         pictures, left_out[name] = _pictures(options, find_faces, images.read_rgb8(photo), name)
         folder.write_pictures(options.output_dir, name, pictures)
         counts[name] = len(pictures[folder.LQ])
-        return {"faces": sum(counts.values())}
+        return f"{name}: {counted(counts[name], 'face', 'faces')}"
 
     failed = process_all(photos, process)
     faces = counted(sum(counts.values()), "face", "faces")

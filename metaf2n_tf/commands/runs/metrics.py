@@ -3,16 +3,14 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
-from metaf2n_tf import __version__, runtime
+from metaf2n_tf import __version__, progress, runtime
 from metaf2n_tf.commands import cli
 from metaf2n_tf.data import files, images, listing
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
-from metaf2n_tf.errors import UserError
+from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.metrics import fid, table
 from metaf2n_tf.metrics.ground_truth import GroundTruths
 from metaf2n_tf.metrics.measure import Measured, Measurer
@@ -35,6 +33,7 @@ class Options:
     fid_resize: str
     recursive: bool
     gpu: str | None
+    ext: list[str] = field(default_factory=list)
 
 
 def _measure(measurer: Measurer, gts: GroundTruths | None, path: Path, name: Path) -> Measured:
@@ -68,7 +67,7 @@ def _measure_all(
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         measured = pool.map(measure, results.items())
-        for name, found in tqdm(zip(results, measured, strict=True), total=len(results), unit="picture"):
+        for name, found in progress.each(zip(results, measured, strict=True), "pictures", len(results)):
             if isinstance(found, str):
                 cli.say(f"left out: {found}")
             else:
@@ -98,10 +97,11 @@ def _fid(options: Options, fid_ref_dir: Path, paths: list[Path]) -> tuple[dict, 
 
 def run(options: Options) -> int:
     """Measure a folder, print the means, write `metrics.csv` and `metrics.json`. Returns the exit code."""
-    paths = listing.list_files(options.result_dir, images.PICTURES, options.recursive, argument="result_dir")
+    kinds = options.ext or images.PICTURES
+    paths = listing.list_files(options.result_dir, kinds, options.recursive, argument="result_dir")
     results = {path.relative_to(options.result_dir): path for path in paths}
     named = ((path, name.with_suffix("")) for name, path in results.items())
-    listing.check_names(named, options.output_dir, "rename one")
+    listing.check_names(named, options.output_dir, Message("rename one, or ", Argument("ext")))
     gts = None if options.gt_dir is None else GroundTruths(options.gt_dir, options.recursive)
     if gts is not None and not any(gts.find(name) for name in results):
         raise UserError(f"--gt_dir {options.gt_dir}: none of its names is one of {options.result_dir}")

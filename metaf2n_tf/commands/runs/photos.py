@@ -1,10 +1,10 @@
 """The loop over a folder of photos that commands share: progress, bad photos reported and left out."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
+from metaf2n_tf import progress
 from metaf2n_tf.commands.cli import say
 from metaf2n_tf.data import images
 from metaf2n_tf.data.failures import PICTURE_ERRORS, reason_of
@@ -22,11 +22,11 @@ def say_turned(without_face: Sequence[Path]) -> None:
         )
 
 
-def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
-    """Process photos one by one; one that cannot be used is reported, and the rest goes on.
+def process_all(photos: Sequence[Path], process: Callable[[Path], str]) -> int:
+    """Process photos one by one, a line for each; one that cannot be used is reported, and the rest goes on.
 
     Args:
-      process: takes a photo's path, and returns what the progress bar shows of it.
+      process: takes a photo's path, and returns what is said of it.
 
     Returns:
       How many could not be used.
@@ -35,9 +35,11 @@ def process_all(photos: Sequence[Path], process: Callable[[Path], dict]) -> int:
       CannotWriteError: there is no place for results, so the rest would be computed in vain.
     """
     failed = 0
-    for photo in (progress := tqdm(photos, unit="photo")):
+    for number, photo in enumerate(progress.each(photos, "photos", len(photos)), 1):
+        began = time.monotonic()
         try:
-            progress.set_postfix(process(photo))
+            became = process(photo)
+            say(f"{number}/{len(photos)} {became}, {time.monotonic() - began:.1f} s")
         except CannotWriteError:
             raise
         except PICTURE_ERRORS as error:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs import deciding, experiment_files, results, upscale, upscale_report
+from metaf2n_tf.commands.runs import deciding, experiment_files, results, upscale_options, upscale_report
 from metaf2n_tf.data import files
 from metaf2n_tf.errors import UserError
 
@@ -32,6 +32,6 @@ def run(folder: Path, output: Path) -> int:
         experiment_files.write_page(output, folder)
         cli.say(f"report: {output}")
     else:
-        settings = deciding.names_on_record(upscale.Options)
+        settings = deciding.names_on_record(upscale_options.Options)
         upscale_report.write_page(output, folder, _records(folder, parts), settings)
     return cli.OK

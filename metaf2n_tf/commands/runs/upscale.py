@@ -1,261 +1,22 @@
-"""`test.py`: for each photo of a folder, adapt to its faces and super-resolve it."""
+"""`test.py`: for each photo of a folder, adapt to its faces and super-resolve it; what is there already stays."""
 
 import contextlib
 import dataclasses
-import os
-import time
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import tempfile
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from metaf2n_tf import places, runtime
+from metaf2n_tf import runtime
 from metaf2n_tf.commands import cli
-from metaf2n_tf.commands.runs import deciding, results
-from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
-from metaf2n_tf.commands.runs.loading import load_model
+from metaf2n_tf.commands.runs import results, saved_weights
 from metaf2n_tf.commands.runs.photos import process_all, say_turned
-from metaf2n_tf.commands.runs.upscale_report import REPORT, Computed, Variant, part_path, show_photo, write_page
-from metaf2n_tf.data import files, images
-from metaf2n_tf.data.strict_json import plain
-from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.commands.runs.upscale_options import Options
+from metaf2n_tf.commands.runs.upscale_report import REPORT, part_path, show_photo, write_page
+from metaf2n_tf.commands.runs.upscale_session import Session
+from metaf2n_tf.data import files
+from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import folder
-from metaf2n_tf.finish.finishing import Finishing
-from metaf2n_tf.networks import sr
-from metaf2n_tf.networks.sr import SCALE
-from metaf2n_tf.upscale import steps
-from metaf2n_tf.upscale.adaptation import Adaptation
-from metaf2n_tf.upscale.face_source import FaceSource
-from metaf2n_tf.upscale.patches import check_patches, used_whole
 from metaf2n_tf.upscale.photo_views import Reported
-from metaf2n_tf.upscale.steps import Steps
 from metaf2n_tf.wording import counted
-
-
-@dataclass(frozen=True)
-class Options:
-    """The flags of `test.py`; those without a role in their metadata decide the pixels.
-
-    suffix: what results are called after their photos' names; with one they lie beside the photos, without records.
-    None finds and restores the faces (face_dir), takes the weights' own default (task_lr, tile_pad) or the weights of
-    those who name none (model_dir).
-    """
-
-    input_dir: Path = field(metadata=APART)
-    face_dir: Path | None = field(metadata=BY_CONTENT)
-    output_dir: Path = field(metadata=APART)
-    model_dir: Path | None = field(metadata=BY_CONTENT)
-    blend: str | None = field(metadata=BY_CONTENT)
-    patch_size: int
-    patch_num_per_img: int
-    fine_tune_num: list[Steps]
-    strength: list[float]
-    task_lr: float | None
-    seed: int
-    tile: int
-    tile_pad: int | None
-    precision: str
-    detector: str | None
-    restorer: str | None
-    recursive: bool = field(metadata=APART)
-    ext: list[str] = field(metadata=APART)
-    overwrite: bool = field(metadata=APART)
-    report: bool = field(metadata=APART)
-    gt_dir: Path | None = field(metadata=APART)
-    gpu: str | None = field(metadata=APART)
-    suffix: str = field(default="", metadata=APART)
-
-    def check(self) -> None:
-        """Raise a UserError for values that make no sense."""
-        check_patches(self.patch_size, self.patch_num_per_img)
-        if self.gt_dir is not None and not self.report:
-            measures = f"{places.command('metrics')} measures results that are there"
-            raise UserError(f"--gt_dir: is for --report; {measures}")
-        if len(self.fine_tune_num) > 1 and any(map(steps.is_auto, self.fine_tune_num)):
-            raise UserError("--fine_tune_num auto: stands alone, as it keeps patches out of the steps that others use")
-        if self.suffix and self.report:
-            raise UserError(Argument("report"), ": needs a folder. Remedy: ", Argument("output_dir"))
-        steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
-        steps.check_strength(self.strength)
-        folder.check_face_dir(self.face_dir)
-
-    @property
-    def keeps_records(self) -> bool:
-        """Whether the results have a folder of their own, with records and no other run at the same time."""
-        return not self.suffix
-
-    @property
-    def adapts(self) -> bool:
-        """Whether any result may be adapted."""
-        return steps.most_steps(self.fine_tune_num) > 0 and max(self.strength) > 0
-
-    @property
-    def variants(self) -> dict[Variant, Path]:
-        """All that is made of a photo, and the folder it goes to: named by what there are several of."""
-        folders = {}
-        for number in self.fine_tune_num:
-            for strength in self.strength:
-                several = [f"steps_{number}"] if len(self.fine_tune_num) > 1 else []
-                several += [f"strength_{strength:g}"] if len(self.strength) > 1 else []
-                folders[number, strength] = self.output_dir / "-".join(several)
-        return folders
-
-
-class Session:
-    """What one run of `test.py` builds once: weights, compiled functions, detector and restorer, metrics.
-
-    settings: everything that decides the pixels, as it is written to every record; names: where it is from.
-    """
-
-    def __init__(self, options: Options, device: str, reported: Reported | None):
-        self.options, self.reported = options, reported
-        self.model = load_model(options, device)
-        self.finishing = Finishing()
-        weights = self.model.weights
-        cli.say(f"task_lr: {f'{options.task_lr:g}' if options.task_lr else weights.task_lr_in_words}")
-        how = f"precision {options.precision}, tiles of {options.tile}"
-        cli.say(f"device: {device}, adaptation in {self.model.mode} mode, {how}")
-        self.faces = None
-        if options.face_dir is not None or options.adapts:
-            self.faces = FaceSource(options.face_dir, options.detector, options.restorer, self.model)
-        self.settings = deciding.settings_of(options, self.model, self.faces, device)
-        self.names = deciding.names_of(options)
-
-    def _inputs(self, name: Path) -> dict:
-        """What tells whether a photo and its faces are those of a record; an OSError where they cannot be read."""
-        photo = files.crc32_of(self.options.input_dir / name)
-        return {"photo": photo, "faces": self.faces.inputs(name) if self.faces else []}
-
-    def changes(self, name: Path, record: dict) -> list[str]:
-        """What a photo's record says otherwise than this run would; nothing where its results can stay.
-
-        A result counts by its content, and for a report also its part, with the metrics and the ground truth of now.
-        """
-        expected = self.settings | {"inputs": self._inputs(name), "results": _results_there(self.options, name)}
-        if self.reported:
-            there = part_path(self.options.output_dir, name).is_file()
-            expected["reported"] = self.reported.inputs(name) if there else None
-        return [key for key, value in plain(expected).items() if key not in record or record[key] != value]
-
-    def _upscale(
-        self, adaptation: Adaptation, photo: images.Photo
-    ) -> tuple[dict[Variant, np.ndarray], dict[Steps, int]]:
-        """`{variant: levels}` of those asked for, and of no step for the report; and the numbers of steps in use.
-
-        The picture of the unadapted weights is made once.
-        """
-        unadapted: list[np.ndarray] = []
-
-        def upscale(params: sr.Params) -> np.ndarray:
-            if params is self.model.unadapted and unadapted:
-                return unadapted[0]
-            levels = self.finishing(self.model.upscale(photo.rgb, params, photo.depth), photo)
-            if params is self.model.unadapted:
-                unadapted.append(levels)
-            return levels
-
-        levels: dict[Variant, np.ndarray] = {}
-        if self.options.report:
-            levels[0, 1.0] = upscale(self.model.unadapted)
-        used: dict[Steps, int] = {}
-        for asked, number, params in adaptation.results(self.options.fine_tune_num):
-            used[asked] = number
-            for strength in self.options.strength:
-                levels[asked, strength] = upscale(adaptation.at_strength(params, strength))
-        return levels, used
-
-    def compute(self, name: Path) -> tuple[dict[Variant, bytes], Computed]:
-        """Adapt to one photo and super-resolve it.
-
-        Args:
-          name: its path relative to the input folder.
-
-        Returns:
-          `{variant: encoded PNG}`, and what they come of.
-
-        Raises:
-          UserError: the photo or one of its faces cannot be used.
-        """
-        options, began = self.options, time.monotonic()
-        try:
-            inputs = self._inputs(name)
-        except OSError as error:
-            path = error.filename or options.input_dir / name
-            raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, SCALE)
-        pairs = self.faces.pairs(name, photo.rgb) if self.faces else []
-        if used_whole(pairs, options.patch_size):
-            cli.say(f"{name}: no face is larger than --patch_size {options.patch_size}, so the first one is used whole")
-        adaptation = self.model.adapt(
-            pairs,
-            task_lr=options.task_lr,
-            patch_size=options.patch_size,
-            patch_num_per_img=options.patch_num_per_img,
-            seed=[options.seed, zlib.crc32(os.fsencode(name))],
-            auto=steps.is_auto(options.fine_tune_num[0]),
-        )
-        levels, used = self._upscale(adaptation, photo)
-        alpha = None if photo.alpha is None else _upscale_alpha(photo.alpha, photo.depth)
-        pictures = {variant: images.encode_png(levels[variant], alpha, photo) for variant in options.variants}
-        note = self._note(adaptation, used)
-        if note:
-            cli.say(f"{name}: {note}")
-        paths = _output_paths(options, name)
-        record = {
-            "photo": name.as_posix(),
-            "size": list(photo.size),
-            "faces": len(pairs),
-            "patches": adaptation.patches,
-            "adapted": options.adapts and max(used.values()) > 0,
-            "steps_used": used,
-            "losses": _numbers(adaptation.losses),
-            "held_out_losses": _numbers(adaptation.held_out_losses),
-            "mean_weight": adaptation.mean_weight,
-            "note": note,
-            "tile_used": self.model.resolver.used_tile,
-            "precision_used": self.model.resolver.used_precision,
-            "seconds": round(time.monotonic() - began, 2),
-            "inputs": inputs,
-            "results": {_in_output(options, paths[key]): zlib.crc32(png) for key, png in pictures.items()},
-            **self.names,
-            **self.settings,
-        }
-        return pictures, Computed(name, photo, pairs, adaptation, levels, record)
-
-    def _note(self, adaptation: Adaptation, used: dict[Steps, int]) -> str | None:
-        if not self.options.adapts:
-            return None
-        if not adaptation.patches:
-            return "no face, so super-resolved unadapted"
-        return "; ".join(map(cli.spelled, adaptation.remarks(used))) or None
-
-
-def _numbers(losses: Sequence[float]) -> list[float | None]:
-    return [loss if np.isfinite(loss) else None for loss in losses]
-
-
-def _upscale_alpha(alpha: np.ndarray, depth: int) -> np.ndarray:
-    size = (SCALE * alpha.shape[1], SCALE * alpha.shape[0])
-    return images.to_levels(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), depth)
-
-
-def _output_paths(options: Options, name: Path) -> dict[Variant, Path]:
-    """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""
-    result = name.with_name(f"{name.stem}{options.suffix}.png")
-    return {variant: place / result for variant, place in options.variants.items()}
-
-
-def _in_output(options: Options, path: Path) -> str:
-    return path.relative_to(options.output_dir).as_posix()
-
-
-def _results_there(options: Options, name: Path) -> dict[str, int | None]:
-    """The checksums of a photo's results on disk, None for one that is not there."""
-    paths = _output_paths(options, name).values()
-    return {_in_output(options, path): files.crc32_of(path) if path.is_file() else None for path in paths}
 
 
 def _find_done(session: Session, names: list[Path], records: dict[str, dict] | None) -> set[Path]:
@@ -266,7 +27,11 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
     options, done, changed, anew = session.options, set(), set(), 0
     for name in [] if options.overwrite else names:
         if records is None:
-            if not session.reported and all(path.is_file() for path in _output_paths(options, name).values()):
+            there = [
+                *options.outputs(name).values(),
+                *(session.saved.paths(name).values() if session.saved else ()),
+            ]
+            if not session.reported and all(path.is_file() for path in there):
                 done.add(name)
         elif record := records.get(name.as_posix()):
             try:
@@ -292,7 +57,7 @@ def _find_done(session: Session, names: list[Path], records: dict[str, dict] | N
 def _check_places(options: Options, names: list[Path]) -> None:
     photos = {files.real(options.input_dir / name): name for name in names}
     for name in names:
-        for result in map(files.real, _output_paths(options, name).values()):
+        for result in map(files.real, options.outputs(name).values()):
             if result in photos:
                 whose = "its result" if photos[result] == name else f"the result of {name}"
                 photo = options.input_dir / photos[result]
@@ -308,18 +73,27 @@ def run(options: Options) -> int:
         )
     else:
         input_dir, photos = options.input_dir.parent, [options.input_dir]
+    single = options.input_dir.is_file()
     options = dataclasses.replace(options, input_dir=input_dir)
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)
+    if saved := saved_weights.of_options(options):
+        saved.check(options, names, single)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir) if options.keeps_records else contextlib.nullcontext():
         device = runtime.select_device(options.gpu)
         reported = Reported(options.gt_dir, options.recursive) if options.report else None
-        session = Session(options, device, reported)
+        session = Session(options, device, reported, names)
         found = results.read_results(options.output_dir) if options.keeps_records else None
         done, records = _find_done(session, names, found), found or {}
         todo = [photo for photo, name in zip(photos, names, strict=True) if name not in done]
-        failed = _process(session, todo, records) if todo else 0
+        failed = 0
+        if todo and session.faces:
+            session.faces.load()
+        if todo and options.together:
+            failed = _process_together(session, photos, todo, records)
+        elif todo:
+            failed = _process(session, todo, records)
         if reported:
             parts = {part_path(options.output_dir, name): records.get(name.as_posix(), {}) for name in names}
             there = {path: record for path, record in parts.items() if path.is_file()}
@@ -328,15 +102,29 @@ def run(options: Options) -> int:
     return cli.SOME_FAILED if failed else cli.OK
 
 
+def _in_words(name: Path, record: dict) -> str:
+    """What is said of a photo whose result is there."""
+    losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
+    loss = f", loss {losses[0]} -> {losses[-1]}" if losses else ""
+    return f"{name}: {counted(record['faces'], 'face', 'faces')}{loss}"
+
+
+def _process_together(session: Session, photos: list[Path], todo: list[Path], records: dict[str, dict]) -> int:
+    """As `_process`, once all photos are adapted to together."""
+    with tempfile.TemporaryDirectory(prefix="metaf2n-faces-") as place:
+        usable, failed = session.gather(photos, todo, Path(place))
+        return failed + (_process(session, usable, records) if usable else 0)
+
+
 def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> int:
     """Make the results of these photos, and their records among the others. Returns how many failed."""
     options, without_face = session.options, []
 
-    def process(photo: Path) -> dict:
+    def process(photo: Path) -> str:
         name = photo.relative_to(options.input_dir)
         pictures, computed = session.compute(name)
         record, part = computed.record, part_path(options.output_dir, name)
-        outputs = {path: pictures[variant] for variant, path in _output_paths(options, name).items()}
+        outputs = {path: pictures[variant] for variant, path in options.outputs(name).items()}
         if session.reported:
             added, outputs[part] = show_photo(computed, session.model, session.reported)
             record |= added
@@ -344,6 +132,9 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
         if records.pop(record["photo"], None):
             results.write_results(options.output_dir, records)
         files.remove(part)
+        if session.saved:
+            session.saved.write(name, computed.weights, session.model.weights)
+            record["saved_weights"] = session.saved.there(name)
         for path, content in outputs.items():
             files.make_folder(path.parent)
             files.write_bytes(path, content)
@@ -352,11 +143,11 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         if not record["faces"]:
             without_face.append(photo)
-        losses = [f"{loss:.5f}" for loss in record["losses"] if loss is not None]
-        return {"faces": record["faces"], "loss": f"{losses[0]} -> {losses[-1]}" if losses else "-"}
+        return _in_words(name, record)
 
     failed = process_all(photos, process)
-    note = f", {len(without_face)} of them without a face" if options.adapts else ""
+    looks_for_faces = options.adapts or session.finishing.pastes
+    note = f", {len(without_face)} of them without a face" if looks_for_faces else ""
     cli.say(f"{counted(len(photos) - failed, 'photo is', 'photos are')} in {options.output_dir}{note}")
     if session.faces and options.face_dir is None:
         say_turned(without_face)

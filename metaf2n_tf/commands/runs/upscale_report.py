@@ -3,23 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from metaf2n_tf.commands import cli
+from metaf2n_tf.commands.runs.upscale_options import Variant
 from metaf2n_tf.data import files, images
 from metaf2n_tf.faces.restored import Pair
+from metaf2n_tf.networks import sr
 from metaf2n_tf.report import page
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, encode_photo
 from metaf2n_tf.upscale import photo_views, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
 from metaf2n_tf.upscale.model import MetaF2N
 from metaf2n_tf.upscale.photo_views import Reported
-from metaf2n_tf.upscale.steps import Steps
 
 REPORT, PARTS = "report.html", "report_parts"
 
-Variant = tuple[Steps, float]  # what was asked for: a number of steps, and their strength
+
+class Finished(NamedTuple):
+    """levels: of a result, uint8 or uint16 (4H, 4W, 3); without_faces: had none been pasted, None if none ever is."""
+
+    levels: np.ndarray
+    without_faces: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,16 @@ class Computed:
     """One photo as it was computed.
 
     name: its path relative to the folder of photos; pairs: its faces; levels: of each variant, and of no step where
-    that is to be shown; record: what is written of it.
+    that is to be shown; weights: of each variant, where they are to be saved with this photo; record: what is written
+    of it.
     """
 
     name: Path
     photo: images.Photo
     pairs: Sequence[Pair]
     adaptation: Adaptation
-    levels: Mapping[Variant, np.ndarray]
+    levels: Mapping[Variant, Finished]
+    weights: Mapping[Variant, sr.Params]
     record: dict
 
 
@@ -46,10 +55,14 @@ def part_path(output_dir: Path, name: Path) -> Path:
 def show_photo(computed: Computed, model: MetaF2N, reported: Reported) -> tuple[dict, bytes]:
     """What the report adds to a photo's record, and the photo's part."""
     name, photo, adaptation = computed.name, computed.photo, computed.adaptation
-    pictures = {photo_views.BICUBIC: photo_views.bicubic(photo)}
-    for variant, levels in computed.levels.items():
-        pictures[steps.label(*variant)] = images.as_written(levels, photo)
-    views = photo_views.make_views(pictures, photo_views.read_gt(reported.gts, name, photo.size), reported.measurer)
+    size = next(iter(computed.levels.values())).levels.shape[:2]
+    pictures = {photo_views.BICUBIC: photo_views.bicubic(photo, size)}
+    for variant, finished in computed.levels.items():
+        label = steps.label(*variant)
+        if finished.without_faces is not None:
+            pictures[f"{label}, no face pasted"] = images.as_written(finished.without_faces, photo)
+        pictures[label] = images.as_written(finished.levels, photo)
+    views = photo_views.make_views(pictures, photo_views.read_gt(reported.gts, name, size), reported.measurer)
     metrics = {view.label: view.metrics for view in views if view.metrics}
     added = {"reported": reported.inputs(name), "metrics": metrics}
     curves = {"inner loss": adaptation.losses, "held-out loss": adaptation.held_out_losses}

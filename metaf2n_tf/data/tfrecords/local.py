@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from metaf2n_tf import progress
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import manifest
 from metaf2n_tf.data.tfrecords.crops import Cropping, TooSmall, cut_crops
@@ -71,7 +71,9 @@ def no_crops(path: Path, reasons: Sequence[str]) -> UserError:
     return UserError(f"{path}: none of the pictures gave a square, so it was not written{first}")
 
 
-def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result], progress: tqdm, alone: bool) -> Shard:
+def _write_shard(
+    path: Path, pictures: Sequence[str], results: Iterator[_Result], advance: progress.Advance, alone: bool
+) -> Shard:
     shard, sha256, cached = Shard(path.name, 0, 0, ""), hashlib.sha256(), 0
     with files.replacing(path) as part, part.open("wb") as stream:
         for picture in pictures:
@@ -88,7 +90,7 @@ def _write_shard(path: Path, pictures: Sequence[str], results: Iterator[_Result]
                 shard.too_small[picture] = result.too_small
             if result.unusable is not None:
                 shard.unusable[picture] = result.unusable
-            progress.update()
+            advance(1)
         if alone and not shard.records:
             raise no_crops(path, [*shard.too_small.values(), *shard.unusable.values()])
     shard.sha256 = sha256.hexdigest()
@@ -119,9 +121,9 @@ def write_set(tfrecord: Path, pictures: Sequence[str], wanted: Manifest, workers
     waiting = [picture for part in parts.values() for picture in part]
     results = map_in_order(lambda picture: _encode_picture(picture, wanted.cropping, spelled), waiting, workers)
     try:
-        with tqdm(desc=tfrecord.name, unit="picture", total=len(waiting)) as progress:
+        with progress.of(tfrecord.name, len(waiting)) as advance:
             for path, part in parts.items():
-                shards[path.name] = _write_shard(path, part, results, progress, alone=total == 1)
+                shards[path.name] = _write_shard(path, part, results, advance, alone=total == 1)
                 wanted.shards = [shards[path.name] for path in paths if path.name in shards]
                 manifest.write(tfrecord, wanted)
     except OSError as error:

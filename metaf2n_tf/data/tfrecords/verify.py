@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from metaf2n_tf import progress
 from metaf2n_tf.data import files
 from metaf2n_tf.data.tfrecords import manifest, records
 from metaf2n_tf.data.tfrecords.manifest import Manifest
@@ -66,20 +66,18 @@ def check_set(tfrecord: Path) -> tuple[records.RecordSet, str]:
     for shard, expected in zip(opened.shards, opened.counts, strict=True):
         seen = 0
         dataset = tf.data.TFRecordDataset(shard, buffer_size=8 << 20).batch(_BATCH)
-        progress = tqdm(total=expected, desc=Path(shard).name, unit="record")
         try:
-            for examples in dataset:
-                records.decode(examples, opened.side)
-                seen += len(examples)
-                progress.update(len(examples))
+            with progress.of(Path(shard).name, expected) as advance:
+                for examples in dataset:
+                    records.decode(examples, opened.side)
+                    seen += len(examples)
+                    advance(len(examples))
         except tf.errors.DataLossError:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: damaged after {good} of {expected}") from None
         except records.NOT_OF_THE_SET:
             good = counted(_count_good(shard, opened.side), "good record", "good records")
             raise UserError(f"{shard}: after {good} there is one that is no square of {opened.side} pixels") from None
-        finally:
-            progress.close()
         if seen != expected:
             raise UserError(f"{shard}: {seen} records where there is room for {expected}")
     return opened, _check_manifest(tfrecord, described, opened)

@@ -1,0 +1,161 @@
+"""Lines and bars on stderr: what stands on a terminal's screen, and what is in a log."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import unicodedata
+
+import commands
+import pytest
+
+from metaf2n_tf.commands import terminal
+
+# Two photos, the first of three tiles, and a line after each. The clock stands still but where it is told not to.
+SCRIPT = """
+import os, sys, time
+now = [0.0]
+time.monotonic = lambda: now[0]
+from metaf2n_tf import progress
+from metaf2n_tf.commands import cli, terminal
+title, seconds, names = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+cli._open_streams()
+with progress.watched_by(terminal.watch):
+    for number, name in enumerate(progress.each(names, title, len(names)), 1):
+        for _ in progress.each(range(3), "tiles", 3) if number == 1 else ():
+            now[0] += seconds
+        cli.say(f"{number}/{len(names)} {name}")
+    with progress.of("a\\x1b[31mb\\n", 3_000_000, done=500_000, in_bytes=True) as advance:
+        for _ in range(2):
+            now[0] += 4
+            advance(1_000_000)
+cli.say("done")
+"""
+
+
+def environment(**changed):
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "TERM")}
+    return {**kept, "PYTHONPATH": str(commands.ROOT), **changed}
+
+
+def on_terminal(*arguments, columns=80, **changed):
+    """All that the script writes on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    process = subprocess.Popen(command, stderr=theirs, env=environment(**{"TERM": "xterm", **changed}))
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            block = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        written += block
+    os.close(ours)
+    assert process.wait() == 0, written
+    return written.decode()
+
+
+def screen_of(written, columns):
+    """The lines of a terminal that was sent this, wrapped as it would wrap them."""
+    lines, row, column = [[]], 0, 0
+    written = written.replace("\x1b[A", "\0").replace("\x1b[J", "\1")
+    for char in written:
+        if char == "\r":
+            column = 0
+        elif char == "\n":
+            row += 1
+        elif char == "\0":
+            row -= 1
+        elif char == "\1":
+            lines = [*lines[:row], lines[row][:column]]
+        else:
+            assert char.isprintable(), repr(char)
+            width = 2 if unicodedata.east_asian_width(char) in "FW" else 1
+            if column + width > columns:
+                row, column = row + 1, 0
+            while len(lines) <= row:
+                lines.append([])
+            line = lines[row]
+            line[column:] = [*line[column:column], *" " * (column - len(line)), char, *[""] * (width - 1)]
+            column += width
+        while len(lines) <= row:
+            lines.append([])
+    return ["".join(line) for line in lines]
+
+
+def screens_of(written, columns=80):
+    """All screens, from one erasing to the next."""
+    parts = written.split("\x1b[J")
+    return [screen_of("\x1b[J".join(parts[:count]), columns) for count in range(1, len(parts) + 1)]
+
+
+def test_one_bar_over_photos_and_one_over_the_tiles_of_a_long_one():
+    screens = screens_of(on_terminal("photos", "2", "a.png", "b.png"))
+    assert screens[0] == ["0/2 photos [..........]"]
+    assert ["0/2 photos [..........]", "2/3 tiles [######....], 0:00:02 left"] in screens
+    assert ["1/2 a.png", "1/2 photos [#####.....], 0:00:06 left"] in screens
+    assert ["1/2 a.png", "2/2 b.png", "1.5/3.0 MB a\\x1b[31mb\\n [#####.....], 0:00:06 left"] in screens
+    assert screens[-1] == ["1/2 a.png", "2/2 b.png", "done", ""]
+
+
+def test_what_is_done_quickly_has_no_bar_of_its_own():
+    assert "tiles" not in on_terminal("photos", "0.2", "a.png", "b.png")
+
+
+@pytest.mark.parametrize("columns", [2, 20])
+@pytest.mark.parametrize("name", ["n" * 300, "写真" * 90, "\x1b[2J\r\n\x9b\u202e\udcff.png", "👩‍👩‍👧" * 30])
+def test_nothing_of_a_bar_is_left_behind_whatever_the_names(name, columns):
+    written = on_terminal(name, "2", name, name, columns=columns)
+    shown = terminal.printable(name)
+    left = screen_of(f"1/2 {shown}\r\n2/2 {shown}\r\ndone\r\n", columns)
+    assert screens_of(written, columns)[-1] == left
+    assert "\x1b" not in written.replace("\x1b[A", "").replace("\x1b[J", "")
+
+
+def test_a_narrow_terminal_shows_the_counts():
+    screens = screens_of(on_terminal("photos", "2", "a.png", "b.png", columns=20), 20)
+    assert ["0/2 photos [.......", "2/3 tiles [######.."] in screens
+
+
+@pytest.mark.parametrize("changed", [{"TERM": "dumb"}, {"TERM": ""}, {"columns": 0}])
+def test_a_terminal_that_cannot_draw_gets_lines(changed):
+    assert on_terminal("photos", "2", "a.png", "b.png", **changed) == "1/2 a.png\r\n2/2 b.png\r\ndone\r\n"
+
+
+def in_pipe(*arguments):
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment(TERM="xterm")).stderr
+
+
+def test_a_log_has_a_line_a_photo():
+    assert in_pipe("photos", "2", "a.png", "b.png") == "1/2 a.png\n2/2 b.png\ndone\n"
+
+
+def test_a_log_says_where_long_work_is_when_nothing_else_was_said_for_a_while():
+    assert in_pipe("photos", "20", "a.png", "b.png").splitlines() == [
+        "0/2 photos; 2/3 tiles, 0:00:20 left",
+        "1/2 a.png",
+        "2/2 b.png",
+        "done",
+    ]
+
+
+def test_with_stderr_closed_the_work_is_done():
+    command = ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", SCRIPT, "photos", "2", "a.png"]
+    assert subprocess.run(command, check=False, env=environment()).returncode == 0
+
+
+def test_python_use_draws_nothing(capfd):
+    import numpy as np
+    import srvgg_weights
+
+    from metaf2n_tf.tiles import SuperResolver
+
+    resolver = SuperResolver(tile=32, tile_pad=0)
+    assert resolver(srvgg_weights.make_tiny(), np.zeros((40, 70, 3), np.float32)).shape == (160, 280, 3)
+    assert capfd.readouterr().err == ""
