@@ -8,6 +8,7 @@ errors are over photos.
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def define_flags() -> None:
     flags.DEFINE_string("output", "results/album.json", "For the measurements.")
 
 
-def measure_album(bench, gts: dict[str, np.ndarray], degrade) -> dict[str, dict[str, dict]]:
+def measure_album(bench: tuple, gts: dict[str, np.ndarray], degrade: Callable) -> dict[str, dict[str, dict]]:
     """`{photo: {row: metrics}}`; a row is unadapted, alone or together, and the number of steps."""
     from metaf2n_tf.upscale.album import Album
     from metaf2n_tf.upscale.patches import seed_of
@@ -51,12 +52,25 @@ def measure_album(bench, gts: dict[str, np.ndarray], degrade) -> dict[str, dict[
         rgb = np.float32(lq) / np.float32(255)
         found[name] = {"faces": len(faces[name])}
         for row, weights in params.items():
-            values = measure(model.upscale(rgb, weights), gts[name]).values
-            found[name][row] = {metric: values[metric] for metric in METRICS}
+            found[name][row] = measure(model.upscale(rgb, weights), gts[name])
     return found
 
 
-def differences(albums: list[dict], row: str, other: str, keep) -> str:
+def measures() -> Callable[[np.ndarray, np.ndarray], dict[str, float]]:
+    """`METRICS` of a result against its ground truth, uint8 (H, W, 3) each."""
+    import tensorflow as tf
+
+    from metaf2n_tf.metrics.lpips import lpips
+    from metaf2n_tf.metrics.psnr import psnr_y
+
+    def measure(result: np.ndarray, gt: np.ndarray) -> dict[str, float]:
+        pair = (tf.constant(np.float32(x[None]) / np.float32(255)) for x in (result, gt))
+        return {"psnr_y": psnr_y(result, gt), "lpips": float(lpips(*pair)[0])}
+
+    return measure
+
+
+def differences(albums: list[dict], row: str, other: str, keep: Callable[[dict], bool]) -> str:
     """Means and standard errors over the photos of which `keep` is true in some album."""
     parts = []
     for metric in METRICS:
@@ -75,18 +89,18 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
     runtime.select_device("-1")
     from metaf2n_tf.data import files
     from metaf2n_tf.faces.finder import FaceFinder
-    from metaf2n_tf.metrics.measure import Measurer
     from metaf2n_tf.upscale.model import MetaF2N
 
     listed = json.loads((ROOT / "benchmarks" / "held_out.json").read_text())["validation"]["photos"]
     gts = {name: read_photo(next(Path(args.pictures).glob(f"{name}.*"))) for name in listed}
-    bench = MetaF2N("metaf2n-lite"), FaceFinder("mtcnn", "faces_lite"), Measurer(with_gt=True)
-    degradations = {f"pipeline_{seed}": lambda rgb, seed=seed: pipeline(rgb, (0, seed)) for seed in SEEDS}
-    degradations["webp"] = lambda rgb: webp(rgb, np.random.default_rng(0))
-    found = {kind: measure_album(bench, gts, degrade) for kind, degrade in degradations.items()}
-    output = Path(args.output)
+    bench = MetaF2N("metaf2n-lite"), FaceFinder("mtcnn", "faces_lite"), measures()
+    degradations: dict[str, Callable] = {"webp": lambda rgb: webp(rgb, np.random.default_rng(0))}
+    degradations |= {f"pipeline_{seed}": lambda rgb, seed=seed: pipeline(rgb, (0, seed)) for seed in SEEDS}
+    output, found = Path(args.output), {}
     files.make_folder(output.parent)
-    files.write_bytes(output, (json.dumps(found, indent=1) + "\n").encode())
+    for kind, degrade in degradations.items():
+        found[kind] = measure_album(bench, gts, degrade)
+        files.write_bytes(output, (json.dumps(found, indent=1) + "\n").encode())
     groups = {"all": lambda photo: True, "with a face": lambda p: p["faces"] > 0, "without": lambda p: not p["faces"]}
     for group, keep in groups.items():
         for steps in STEPS:

@@ -41,8 +41,8 @@ def define_making() -> None:
     flags.DEFINE_string(
         "model_dir",
         None,
-        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn .bin, .npz, or a name of "
-        f"{places.called('weights')}. Default: ./pretrained_models/model-new where it is, else the shipped "
+        "Weights: a published checkpoint (prefix or folder), Real-ESRGAN's .pth or .safetensors, ncnn .bin, .npz, or a "
+        f"name of {places.called('weights')}. Default: ./pretrained_models/model-new where it is, else the shipped "
         "metaf2n_lite.",
     )
     flags.DEFINE_string(

@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -236,12 +236,12 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path, entries: Collection[str]) -> Iterator[Path]:
+def replacing_folder(folder: Path, entries: Sequence[str]) -> Iterator[Path]:
     """Yield a hidden folder beside `folder` to write to; when the block ends well it becomes `folder`, else it goes.
 
     Args:
-      folder: may be there already, if there is nothing in it beside `entries`; it is moved away and deleted then.
-      entries: what folders of this kind hold.
+      folder: may be there already, if it is empty, or is one of this kind; it is moved away and deleted then.
+      entries: what folders of this kind hold, and nothing else; all of them the first of these.
 
     Raises:
       UserError: it holds something else, or is a file; another run writes it; or as `write_bytes`.
@@ -250,7 +250,8 @@ def replacing_folder(folder: Path, entries: Collection[str]) -> Iterator[Path]:
     number = f"{zlib.crc32(os.fsencode(folder.name)):08x}"
     part, before = (folder.with_name(f".{number}.{state}") for state in ("part", "before"))
     with _writing(folder):
-        if folder.exists() and not (folder.is_dir() and set(os.listdir(folder)) <= set(entries)):
+        there = os.listdir(folder) if folder.is_dir() else [] if not folder.exists() else [folder.name]
+        if there and (entries[0] not in there or not set(there) <= set(entries)):
             raise UserError(f"{folder}: is there already, and holds something else. Remedy: another name")
         part.mkdir(exist_ok=True)
         with alone_in(part):

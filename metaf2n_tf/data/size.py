@@ -42,8 +42,8 @@ def check_result_size(height: int, width: int) -> None:
       UserError: as `check_size`, or a side too long for a PNG.
     """
     if max(width, height) > _LONGEST_SIDE:
-        raise UserError(f"a result of {width}x{height} pixels is longer than PNG files can be ({_LONGEST_SIDE})")
+        raise UserError(f"a result of {width}x{height} pixels is longer than any can be ({_LONGEST_SIDE})")
     try:
         check_size(height, width)
     except UserError as error:
-        raise UserError("its result: ", error) from None
+        raise UserError("what is made of it: ", error) from None

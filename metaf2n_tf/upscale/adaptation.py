@@ -4,6 +4,7 @@ Patches go through in chunks of a fixed size whose gradients are summed, so that
 no other program, than one.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +85,8 @@ class Adaptation:
         self.losses, self.held_out_losses = [], []
         start, last = self._adapter.params, max(step_counts)
         params = start
-        with progress.of("steps", last) as advance:
+        with contextlib.ExitStack() as told:  # of stretches of steps, but not of what is done between them
+            advance = told.enter_context(progress.of("steps", last))
             for steps in range(last + 1):
                 gradient = None
                 if self.patches and self.finite:
@@ -96,7 +98,9 @@ class Adaptation:
                     if self._held_out:
                         self.held_out_losses.append(self._loss(params, self._held_out))
                 if steps in step_counts:
+                    told.close()
                     yield steps, start if self.diverged(steps) else params
+                    advance = told.enter_context(progress.of("steps", last, done=steps))
                 if gradient and self.finite:
                     params = inner_loop.sgd_update(params, gradient, self._task_lr)
                     advance(1)

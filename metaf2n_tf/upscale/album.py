@@ -1,6 +1,6 @@
 """An album: photos of one camera, film or scan, to which the network is adapted once, on patches of all their faces.
 
-Each photo's patches are those that it would be adapted on alone, so an album of one photo gives what the photo does.
+Each photo's patches are those that it would be adapted on alone, or some of them.
 """
 
 import hashlib

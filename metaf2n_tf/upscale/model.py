@@ -40,8 +40,8 @@ class MetaF2N:
         """Load the weights.
 
         Args:
-          model_dir: a published checkpoint (prefix or folder), Real-ESRGAN's .pth, ncnn's .bin, .npz, or a name of the
-            catalogue; None for the published checkpoint where it is, else the shipped weights.
+          model_dir: a published checkpoint (prefix or folder), Real-ESRGAN's .pth or .safetensors, ncnn's .bin,
+            .npz, or a name of the catalogue; None for the published checkpoint where it is, else the shipped weights.
           tile, tile_pad: LQ pixels that are super-resolved at once (0: the whole photo), and their context (None: what
             the network sees).
           blend: other weights of the same network and their share, FILE:SHARE.

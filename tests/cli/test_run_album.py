@@ -254,6 +254,7 @@ REFUSED = {
     "of a kind that is not known": ("w.h5", {}, "the name of a .npz or .pth or .safetensors file"),
     "of no kind": ("w", {}, "the name of a .npz or .pth or .safetensors file"),
     "one file for several photos": ("w.npz", {}, "each photo has weights of its own. Remedy: adapt=album, or NAME in"),
+    "NAME within a word": ("RENAMED.npz", {}, "each photo has weights of its own"),
     "NAME for an album": ("NAME.npz", ALBUM, "all photos of an album have the same weights"),
     "nothing to save": ("w.npz", {"fine_tune_num": [0]}, "nothing is adapted"),
     "no strength": ("w.npz", {"strength": [0.0]}, "nothing is adapted"),

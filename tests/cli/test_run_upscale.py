@@ -396,9 +396,9 @@ def test_alpha_and_resolution_follow_the_scale(go):
 
 def test_limits_hold_for_the_x4_picture_and_for_the_result(go, monkeypatch):
     monkeypatch.setattr(size, "_limit", 0.02)  # x8 is 192x160
-    assert "a.png: its result: 160x192 pixels are more than" in go(code=1, outscale=8.0)
+    assert "a.png: what is made of it: 160x192 pixels are more than" in go(code=1, outscale=8.0)
     monkeypatch.setattr(size, "_limit", 0.005)  # x4 is 96x80
-    assert "a.png: its result: 80x96 pixels are more than" in go(code=1, outscale=0.5)
+    assert "a.png: what is made of it: 80x96 pixels are more than" in go(code=1, outscale=0.5)
     monkeypatch.setattr(MetaF2N, "upscale", lambda *_: pytest.fail("computed"))
     monkeypatch.setattr(size, "_limit", size.MAX_MEGAPIXELS)
     monkeypatch.setitem(formats.FORMATS, "webp", dataclasses.replace(formats.FORMATS["webp"], longest=90))

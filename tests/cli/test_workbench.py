@@ -182,7 +182,7 @@ def test_a_photo_whose_result_is_too_large_is_refused(bench, tmp_path):
     Image.new("L", (500, 500)).save(file)
     size.set_max_megapixels(3)
     try:
-        with pytest.raises(UserError, match="its result: 2000x2000 pixels are more than max_megapixels=3"):
+        with pytest.raises(UserError, match="what is made of it: 2000x2000 pixels are more than max_megapixels=3"):
             bench.open(file, "large.png")
     finally:
         size.set_max_megapixels(size.MAX_MEGAPIXELS)

@@ -228,7 +228,7 @@ def test_limits_of_size(monkeypatch):
     with pytest.raises(UserError, match="36x28 pixels takes more bytes than TIFF files can have"):
         encoding.encode(DEEP, None, photo_of(DEEP), "tiff")
     monkeypatch.setattr(size, "_limit", 0)
-    with pytest.raises(UserError, match="its result: 36x28 pixels are more than"):
+    with pytest.raises(UserError, match="what is made of it: 36x28 pixels are more than"):
         encoding.encode(RGB, None, photo_of(), "jpg")
 
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,13 @@ def test_a_folder_is_replaced_whole(tmp_path):
     with pytest.raises(UserError, match="saved: is there already, and holds something else"):
         fill(folder, "newer")
     assert (folder / "a").read_text() == "new"
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "b").mkdir()
+    (tmp_path / "b" / "b" / "mine").touch()
+    with pytest.raises(UserError, match="b: is there already, and holds something else"):
+        fill(tmp_path / "b", "new")
+    assert (tmp_path / "b" / "b" / "mine").is_file()
+    shutil.rmtree(tmp_path / "b")
     with pytest.raises(RuntimeError), files.replacing_folder(tmp_path / "other", ()) as part:
         (part / "a").touch()
         raise RuntimeError

@@ -406,7 +406,7 @@ def test_size_has_one_limit_and_claims_are_checked(tmp_path, monkeypatch):
     save(tmp_path / "large.png", np.zeros((1001, 2000), np.uint8))
     with pytest.raises(UserError, match=r"large.png: 2000x1001 pixels are more than max_megapixels=2. .*pixels=3"):
         images.read_photo(tmp_path / "large.png")
-    with pytest.raises(UserError, match="its result: 2000x1001 pixels are more than"):
+    with pytest.raises(UserError, match="what is made of it: 2000x1001 pixels are more than"):
         images.write_rgb8(tmp_path / "out.png", np.zeros((1001, 2000, 3), np.uint8))
     assert not (tmp_path / "out.png").exists()
     size.set_max_megapixels(3)

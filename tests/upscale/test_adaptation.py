@@ -1,8 +1,11 @@
+import contextlib
+
 import numpy as np
 import pytest
 import recipe
 import tensorflow as tf
 
+from metaf2n_tf import progress
 from metaf2n_tf.meta import inner_loop
 from metaf2n_tf.tiles import SuperResolver
 from metaf2n_tf.upscale import adaptation
@@ -174,3 +177,19 @@ def test_real_photo_outputs_are_the_published_ones(golden, golden_mask, real_par
         assert np.mean(levels != published) < 1e-3
     np.testing.assert_allclose(adapted.losses, case["loss"], rtol=0, atol=5e-8)
     assert adapted.mean_weight == pytest.approx(meta["W_mean"], abs=1e-5)
+
+
+def test_steps_are_under_way_while_they_are_made_and_not_between_them(tiny_sr, patches):
+    under_way, reported = [], []
+
+    @contextlib.contextmanager
+    def watch(work):
+        under_way.append(work.title)
+        yield lambda amount: reported.append((work.done, amount))
+        under_way.remove(work.title)
+
+    with progress.watched_by(watch):
+        adapted = Adaptation(Adapter(Weights("", tiny_sr, None), xla=False), patches, 0.05)
+        between = [list(under_way) for _ in adapted.trajectory([1, 3])]
+    assert between == [[], []]
+    assert reported == [(0, 1), (1, 1), (1, 1)]

@@ -14,7 +14,6 @@ from metaf2n_tf.data import images
 from metaf2n_tf.faces import folder
 from metaf2n_tf.faces.restored import PlacedFace
 from metaf2n_tf.networks import sr
-from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.tiles import Area
 from metaf2n_tf.upscale import album, steps
 from metaf2n_tf.upscale.adaptation import Adaptation
@@ -125,7 +124,7 @@ class Together:
     def _gather(self, photo: Path) -> str:
         name = photo.relative_to(self._options.input_dir)
         self._seen[name] = _read(self._inputs, name)
-        rgb = images.read_photo(photo, SCALE).rgb
+        rgb = self._options.read_photo(name).rgb
         faces = self._faces.faces(name, rgb, placed=self._options.finishing.pastes) if self._faces else []
         if self._place:
             lq: dict[int | None, np.ndarray] = {index: face.lq for index, face in enumerate(faces)}
@@ -176,8 +175,8 @@ class Together:
             return
         for asked, _, params in self._results:
             for strength in options.strength:
-                weights = {(asked, strength): self._adaptation.at_strength(params, strength)}
-                saved.write(Path(), weights, self._model.weights)
+                weights = self._adaptation.at_strength(params, strength)
+                saved.write(Path(), (asked, strength), weights, self._model.weights)
 
     def prepare(self, name: Path, _: images.Photo) -> Prepared:
         """What a photo that was gathered is super-resolved with."""

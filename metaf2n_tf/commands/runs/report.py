@@ -32,6 +32,6 @@ def run(folder: Path, output: Path) -> int:
         experiment_files.write_page(output, folder)
         cli.say(f"report: {output}")
     else:
-        settings = deciding.names_on_record(upscale_options.Options)
+        settings = [*deciding.names_on_record(upscale_options.Options), "album"]
         upscale_report.write_page(output, folder, _records(folder, parts), settings)
     return cli.OK

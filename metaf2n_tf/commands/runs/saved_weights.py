@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from metaf2n_tf.upscale.album import PER_PHOTO
 from metaf2n_tf.weights import catalogue, writing
 from metaf2n_tf.weights.load import Weights, choose_weights
 
-NAME = "NAME"  # in the name of the file stands for the photo's
+_OF_EACH = re.compile(r"(?<![^\W_])NAME(?![^\W_])")  # a word that stands for the photo's name
 
 
 @functools.lru_cache
@@ -39,8 +40,8 @@ class SavedWeights:
     def paths(self, name: Path) -> dict[Variant, Path]:
         """The file of each variant for a photo: FOLDER/steps_N/a/b.npz of FOLDER/NAME.npz for a/b.jpg, and so on."""
         file = Path(self.file.name)
-        if not self.together and NAME in self.file.name:
-            file = name.with_name(self.file.name.replace(NAME, name.stem))
+        if not self.together and _OF_EACH.search(self.file.name):
+            file = name.with_name(_OF_EACH.sub(lambda _: name.stem, self.file.name))
         return {variant: self.file.parent / folder / file for variant, folder in self.folders.items()}
 
     def there(self, name: Path) -> dict[str, int | None]:
@@ -52,25 +53,24 @@ class SavedWeights:
             for path in self.paths(name).values()
         }
 
-    def write(self, name: Path, adapted: Mapping[Variant, sr.Params], loaded: Weights) -> None:
-        """Write the weights of some variants, with the MaskNet and the learned rates that they were adapted with.
+    def write(self, name: Path, variant: Variant, adapted: sr.Params, loaded: Weights) -> None:
+        """Write the weights of a variant, with the MaskNet and the learned rates that they were adapted with.
 
         Args:
           name: of the photo; of an album any.
-          adapted: `{variant: SR weights}`.
+          variant, adapted: which, and its SR weights.
           loaded: what they were adapted from.
 
         Raises:
           UserError: they cannot be written.
         """
-        paths = self.paths(name)
-        for variant, params in adapted.items():
-            weights = {variable: np.asarray(value) for variable, value in params.items()}
-            files.make_folder(paths[variant].parent)
-            writing.write_weights(paths[variant], dataclasses.replace(loaded, sr=weights))
+        path = self.paths(name)[variant]
+        weights = {variable: np.asarray(value) for variable, value in adapted.items()}
+        files.make_folder(path.parent)
+        writing.write_weights(path, dataclasses.replace(loaded, sr=weights))
 
-    def check(self, options: Options, names: Sequence[Path], single: bool) -> None:
-        """Make the folders; nothing else is changed.
+    def prepare(self, options: Options, names: Sequence[Path], single: bool) -> None:
+        """Make the folders, so that it is said early where nothing can be written; nothing else is changed.
 
         Args:
           options: of `test.py`.
@@ -82,9 +82,9 @@ class SavedWeights:
         """
         writing.check_suffix("save_weights", self.file)
         argument = Argument("save_weights", self.file)
-        of_each = NAME in self.file.name
+        of_each = _OF_EACH.search(self.file.name)
         if of_each and self.together:
-            raise UserError(argument, f": all photos of an album have the same weights. Remedy: leave {NAME} out")
+            raise UserError(argument, ": all photos of an album have the same weights. Remedy: leave NAME out")
         if not (of_each or self.together or single):
             remedy = (
                 Argument("adapt", "album"),

@@ -78,7 +78,7 @@ def run(options: Options) -> int:
     names = [photo.relative_to(input_dir) for photo in photos]
     _check_places(options, names)
     if saved := saved_weights.of_options(options):
-        saved.check(options, names, single)
+        saved.prepare(options, names, single)
     files.make_folder(options.output_dir)
     with files.alone_in(options.output_dir) if options.keeps_records else contextlib.nullcontext():
         device = runtime.select_device(options.gpu)
@@ -133,7 +133,6 @@ def _process(session: Session, photos: list[Path], records: dict[str, dict]) -> 
             results.write_results(options.output_dir, records)
         files.remove(part)
         if session.saved:
-            session.saved.write(name, computed.weights, session.model.weights)
             record["saved_weights"] = session.saved.there(name)
         for path, content in outputs.items():
             files.make_folder(path.parent)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from metaf2n_tf import places
 from metaf2n_tf.commands.runs.deciding import APART, BY_CONTENT
-from metaf2n_tf.data import formats
+from metaf2n_tf.data import formats, images
 from metaf2n_tf.errors import Argument, UserError
 from metaf2n_tf.faces import folder
 from metaf2n_tf.finish import outscale
@@ -76,6 +76,8 @@ class Options:
                 Argument("save_weights", self.save_weights),
                 f": nothing is adapted. Remedy: {places.command('export')} for the weights as they are",
             )
+        if self.adapt != album.PER_PHOTO and not self.adapts:
+            raise UserError(Argument("adapt", self.adapt), ": nothing is adapted. Remedy: leave it out")
         steps.check_task_lr([] if self.task_lr is None else [self.task_lr])
         steps.check_strength(self.strength)
         check_strength(self.paste_strength)
@@ -103,7 +105,7 @@ class Options:
     @property
     def together(self) -> bool:
         """Whether all photos are adapted to at once."""
-        return self.adapts and self.adapt != album.PER_PHOTO
+        return self.adapt != album.PER_PHOTO
 
     @property
     def variants(self) -> dict[Variant, Path]:
@@ -115,6 +117,16 @@ class Options:
                 several += [f"strength_{strength:g}"] if len(self.strength) > 1 else []
                 folders[number, strength] = self.output_dir / "-".join(several)
         return folders
+
+    def read_photo(self, name: Path) -> images.Photo:
+        """A photo of the folder.
+
+        Raises:
+          UserError: it cannot be used, or its result would be too large.
+        """
+        photo = images.read_photo(self.input_dir / name, max(SCALE, self.outscale))
+        formats.check_result_size(self.format, *outscale.result_size(photo.size, self.outscale))
+        return photo
 
     def outputs(self, name: Path) -> dict[Variant, Path]:
         """Where a photo's results go: OUTPUT/NAME.png, or OUTPUT/steps_N/NAME.png and so on for several."""

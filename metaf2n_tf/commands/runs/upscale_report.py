@@ -11,7 +11,6 @@ from metaf2n_tf.commands import cli
 from metaf2n_tf.commands.runs.upscale_options import Variant
 from metaf2n_tf.data import files, images
 from metaf2n_tf.faces.restored import Pair
-from metaf2n_tf.networks import sr
 from metaf2n_tf.report import page
 from metaf2n_tf.report.photo import LossCurve, PhotoReport, encode_photo
 from metaf2n_tf.upscale import photo_views, steps
@@ -23,7 +22,7 @@ REPORT, PARTS = "report.html", "report_parts"
 
 
 class Finished(NamedTuple):
-    """levels: of a result, uint8 or uint16 (4H, 4W, 3); without_faces: had none been pasted, None if none ever is."""
+    """levels: of a result, uint8 or uint16 (h, w, 3); without_faces: had none been pasted, None if none ever is."""
 
     levels: np.ndarray
     without_faces: np.ndarray | None = None
@@ -34,7 +33,7 @@ class Computed:
     """One photo as it was computed.
 
     name: its path relative to the folder of photos; pairs: its faces; levels: of each variant, and of no step where
-    that is to be shown; weights: of each variant, where they are to be saved with this photo; record: what is written
+    that is to be shown; record: what is written
     of it.
     """
 
@@ -43,7 +42,6 @@ class Computed:
     pairs: Sequence[Pair]
     adaptation: Adaptation
     levels: Mapping[Variant, Finished]
-    weights: Mapping[Variant, sr.Params]
     record: dict
 
 

@@ -14,13 +14,11 @@ from metaf2n_tf.commands.runs.adapting import Alone, Prepared, Together, album_i
 from metaf2n_tf.commands.runs.loading import load_model
 from metaf2n_tf.commands.runs.upscale_options import Options, Variant
 from metaf2n_tf.commands.runs.upscale_report import Computed, Finished, part_path
-from metaf2n_tf.data import encoding, files, formats, images
+from metaf2n_tf.data import encoding, files, images
 from metaf2n_tf.data.formats import FORMATS
 from metaf2n_tf.data.strict_json import plain
 from metaf2n_tf.errors import UserError
-from metaf2n_tf.finish import outscale
 from metaf2n_tf.networks import sr
-from metaf2n_tf.networks.sr import SCALE
 from metaf2n_tf.upscale.face_source import FaceSource
 from metaf2n_tf.upscale.photo_views import Reported
 from metaf2n_tf.upscale.steps import Steps
@@ -110,10 +108,9 @@ class Session:
         return usable, failed
 
     def _upscale(
-        self, prepared: Prepared, photo: images.Photo
-    ) -> tuple[dict[Variant, Finished], dict[Steps, int], dict[Variant, sr.Params]]:
-        """`{variant: levels}` of those asked for, and of no step for the report; the numbers of steps in use; the
-        weights of each variant that are to be saved with the photo.
+        self, name: Path, prepared: Prepared, photo: images.Photo
+    ) -> tuple[dict[Variant, Finished], dict[Steps, int]]:
+        """`{variant: levels}` of those asked for, and of no step for the report; and the numbers of steps in use.
 
         The picture of the unadapted weights is made once.
         """
@@ -134,15 +131,14 @@ class Session:
         if self.options.report:
             levels[0, 1.0] = upscale(self.model.unadapted)
         used: dict[Steps, int] = {}
-        own: dict[Variant, sr.Params] = {}
         for asked, number, params in prepared.results:
             used[asked] = number
             for strength in self.options.strength:
                 weights = prepared.adaptation.at_strength(params, strength)
                 levels[asked, strength] = upscale(weights)
                 if self.saved and not self.options.together:
-                    own[asked, strength] = weights
-        return levels, used, own
+                    self.saved.write(name, (asked, strength), weights, self.model.weights)
+        return levels, used
 
     def compute(self, name: Path) -> tuple[dict[Variant, bytes], Computed]:
         """Adapt to one photo and super-resolve it.
@@ -154,7 +150,7 @@ class Session:
           `{variant: encoded picture}`, and what they come of.
 
         Raises:
-          UserError: the photo or one of its faces cannot be used.
+          UserError: the photo or one of its faces cannot be used, or its weights, which are saved on the way, written.
         """
         options, began = self.options, time.monotonic()
         try:
@@ -162,10 +158,9 @@ class Session:
         except OSError as error:
             path = error.filename or options.input_dir / name
             raise UserError(f"{path}: not a readable picture ({error.strerror})") from None
-        photo = images.read_photo(options.input_dir / name, max(SCALE, options.outscale))
-        formats.check_result_size(options.format, *outscale.result_size(photo.size, options.outscale))
+        photo = options.read_photo(name)
         prepared = self.adapting.prepare(name, photo)
-        levels, used, weights = self._upscale(prepared, photo)
+        levels, used = self._upscale(name, prepared, photo)
         alpha = self.finishing.alpha(photo)
         pictures = {
             variant: encoding.encode(levels[variant].levels, alpha, photo, options.format, options.quality)
@@ -196,7 +191,7 @@ class Session:
             **self.settings,
         }
         pairs = [face.pair for face in prepared.faces]
-        return pictures, Computed(name, photo, pairs, adaptation, levels, weights, record)
+        return pictures, Computed(name, photo, pairs, adaptation, levels, record)
 
     def _say_lost(self, name: Path, photo: images.Photo) -> None:
         """What the format cannot keep of a photo, once for all photos of which the same is to be said."""
