@@ -10,7 +10,7 @@ from conftest import make_tiny_sr
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.weights import load, pth
-from metaf2n_tf.weights.writing import say_what_stays, write_weights
+from metaf2n_tf.weights.writing import WRITERS, check_suffix, say_what_stays, write_weights
 
 
 @pytest.fixture
