@@ -97,7 +97,8 @@ def test_published_command(place):
     assert 0 < record["mean_weight"] < 1
     assert "task_lr: 0.01, the default for meta-trained weights" in log
     assert "adaptation in graph mode" in log or "adaptation in XLA mode" in log
-    assert "faces=1" in log and "loss=" in log  # noqa: PT018
+    assert "\n1/2 a.png: 2 faces, loss 0." in log
+    assert "\n2/2 b.jpeg: 1 face, loss 0." in log
 
 
 def test_a_result_beside_its_photo_is_called_by_scale_and_format(place):
