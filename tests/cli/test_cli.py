@@ -445,7 +445,7 @@ def test_the_help_of_metaf2n_has_examples_of_metaf2n(name):
     shown = cli._help(module.__doc__, f"metaf2n {name}")
     examples = [line for line in shown.splitlines() if line.startswith(("python ", "metaf2n "))]
     assert examples
-    assert all(line.startswith(f"metaf2n {name} ") for line in examples)
+    assert all(f"{line} ".startswith(f"metaf2n {name} ") for line in examples)
     assert len(set(examples)) == len(examples)
     assert shown.splitlines()[0] == module.__doc__.splitlines()[0]
 
