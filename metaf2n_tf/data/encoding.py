@@ -10,7 +10,6 @@ from PIL import Image
 from metaf2n_tf.data import exif, formats, images, png, profiles, tiff
 from metaf2n_tf.data.formats import FORMATS, Format
 
-_INCH = 0.0254  # metres
 _DENSEST = 65535  # pixels an inch
 
 
@@ -27,7 +26,7 @@ class _Kept(NamedTuple):
 def _density(resolution: png.Resolution | None) -> exif.Density | None:
     if resolution is None or resolution[2] != png.METRE:
         return None
-    across, down = (side * _INCH for side in resolution[:2])
+    across, down = (side * png.INCH for side in resolution[:2])
     return (across, down) if min(across, down) >= 0.5 and max(across, down) <= _DENSEST else None
 
 

@@ -37,7 +37,6 @@ _PREMULTIPLIED = (1,)
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _PNG_GRAY_ALPHA = 4
 _RGB_TO_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
-_INCH = 0.0254  # metres
 _FORMATS_OF_FRAMES = {"GIF", "PNG", "TIFF", "WEBP"}  # what else a JPEG of several pictures has is a preview
 # Pixel bytes that a byte of a file holds at most: runs of 258 in 2 bits (deflate), strings of 4095 in 12 (LZW), an 8x8
 # block in 1 (Huffman codes of JPEG), 128 in 16 (PackBits), a row in 1 (fax), 16x16 pixels in 1.6 (modes of VP8, the
@@ -219,7 +218,7 @@ def _carried(path: Path, image: Image.Image, turned: bool) -> tuple[list[png.Chu
     chunks = png.comment(comment if isinstance(comment, bytes) else comment.encode("latin-1", "replace"))
     if "dpi" not in image.info or (image.format == "TIFF" and _TIFF_X_RESOLUTION not in _tags(image)):
         return chunks, None
-    across, down = (float(side) / _INCH for side in image.info["dpi"])
+    across, down = (float(side) / png.INCH for side in image.info["dpi"])
     return chunks, (across, down, png.METRE)
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 Chunk = tuple[bytes, bytes]  # kind, body
 Resolution = tuple[float, float, int]  # pixels a unit, across and down, and the unit: METRE, or 0 for none
 METRE = 1
+INCH = 0.0254  # metres
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = len(_SIGNATURE) + 25  # with IHDR; further chunks go behind them

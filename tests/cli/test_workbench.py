@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import srvgg_weights
+import test_run_upscale
 from PIL import Image
 
 from metaf2n_tf.commands.runs import upscale, workbench
@@ -17,33 +18,14 @@ from metaf2n_tf.weights import npz
 pytestmark = pytest.mark.usefixtures("speaking")
 
 NAME = "a photo (1) & é.jpg"
-OPTIONS = upscale.Options(
+OPTIONS = dataclasses.replace(
+    test_run_upscale.OPTIONS,
     input_dir=Path(),
     face_dir=None,
     output_dir=Path(),
-    model_dir=Path("model.npz"),
-    blend=None,
-    patch_size=32,
-    patch_num_per_img=8,
-    fine_tune_num=[1],
-    strength=[1.0],
-    task_lr=2e-2,
-    seed=0,
     tile=64,
-    tile_pad=None,
-    precision="float32",
     detector="mtcnn",
     restorer="faces_lite",
-    min_face=0,
-    paste_faces=False,
-    paste_strength=1.0,
-    color_fix="none",
-    recursive=False,
-    ext=[],
-    overwrite=False,
-    report=False,
-    gt_dir=None,
-    gpu="-1",
     suffix="_x4",
 )
 
