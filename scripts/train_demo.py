@@ -78,7 +78,7 @@ def narrow_networks(seed: int) -> TrainingState:
 def judge_checkpoints(steps: list[int]) -> dict[str, np.ndarray]:
     """Outer loss on held-out batches, `{name: (checkpoints, batches)}`, unadapted and after one inner step."""
     settings = read_settings(config, [f"{name}={value}" for name, value in SET.items()])
-    shape = Shape(settings.META_BATCH_SIZE, settings.TASK_BATCH_SIZE, settings.HEIGHT, settings.HEIGHT1)
+    shape = Shape.of(settings)
     faces, backgrounds = (open_set(str(OUT / "held_out" / f"{name}.tfrecord")) for name in ("whole_face", "back400"))
     with MetaBatches(task_dataset(faces, backgrounds, shape, HELD_OUT_SEED), None, shape) as made:
         batches = [next(made) for _ in range(HELD_OUT_BATCHES)]

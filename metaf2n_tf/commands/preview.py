@@ -57,7 +57,7 @@ def main(args: flags.FlagValues, names: list[str]) -> int:
         sr=lambda: load_weights(args.model_dir).sr,
         exemplar_dir=cli.optional_path(args.exemplar_dir),
     )
-    shape = meta_batches.Shape(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, config.HEIGHT, config.HEIGHT1)
+    shape = meta_batches.Shape.of(config)
     tasks = meta_batches.task_dataset(faces, backgrounds, shape, args.seed, args.step)
     picture = meta_batch_preview.draw(meta_batches.finish_batch(next(iter(tasks)), restore, shape))
     output = Path(args.output)

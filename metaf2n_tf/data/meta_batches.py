@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -36,7 +37,7 @@ BatchRestorer = Callable[[tf.Tensor], tf.Tensor] | None
 
 
 class MetaBatch(NamedTuple):
-    """T tasks of B pairs, float32 RGB in [0, 1] (labelb after sharpening), under the published names.
+    """T tasks of B pairs, float32 RGB in [0, 1], under the published names.
 
     p: side of the face patches, q: of the background patches.
     """
@@ -44,7 +45,7 @@ class MetaBatch(NamedTuple):
     inputa: tf.Tensor  # LQ face, (T, B, p/4, p/4, 3)
     labela: tf.Tensor  # the restored face, (T, B, p, p, 3)
     inputb: tf.Tensor  # LQ background, (T, B, q/4, q/4, 3)
-    labelb: tf.Tensor  # the sharpened background, (T, B, q, q, 3)
+    labelb: tf.Tensor  # the background that inputb is made of, sharpened or not, (T, B, q, q, 3)
     labela_gt: tf.Tensor  # the face itself, (T, B, p, p, 3)
     labelb_nousm: tf.Tensor  # the background itself, (T, B, q, q, 3)
 
@@ -63,12 +64,23 @@ class _Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """What a meta-batch holds: tasks, pairs a task, sides of the HQ patches in pixels."""
+    """What a meta-batch holds: tasks, pairs a task, sides of the HQ patches in pixels.
+
+    sharpened: LQ backgrounds are made of sharpened ones, as published; else of the pictures as they are, and labelb is
+    labelb_nousm.
+    """
 
     tasks: int
     pairs: int
     face_patch: int
     background_patch: int
+    sharpened: bool = True
+
+    @classmethod
+    def of(cls, config: SimpleNamespace) -> "Shape":
+        """The shape that the values of `config.py` describe."""
+        sides = config.HEIGHT, config.HEIGHT1
+        return cls(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, *sides, config.OUTER_TARGET == "sharpened")
 
 
 def _draw_corners(seed: tf.Tensor, shape: tuple[int, ...], side: int, patch: int) -> tf.Tensor:
@@ -112,8 +124,9 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
     )
     parameters = draw_parameters(parameter_seed)
     planes = _to_planes(_as_unit(backgrounds))
-    sharp = sharpen(planes)
-    lq_backgrounds = _from_planes(degrade(sharp, parameters, background_seed))
+    if shape.sharpened:
+        planes = sharpen(planes)
+    lq_backgrounds = _from_planes(degrade(planes, parameters, background_seed))
     lq_faces = _from_planes(degrade(_to_planes(_as_unit(faces)), parameters, face_seed))
 
     flipped = tf.random.stateless_uniform([shape.pairs], flip_seed) < 0.5
@@ -130,7 +143,7 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
         ),
         flipped=flipped,
         inputb=_as_unit(cut(lq_backgrounds, 1)),
-        labelb=cut(_from_planes(sharp), SCALE),
+        labelb=cut(_from_planes(planes), SCALE),
         labelb_nousm=_as_unit(cut(backgrounds, SCALE)),
     )
 

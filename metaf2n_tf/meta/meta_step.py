@@ -21,7 +21,6 @@ from metaf2n_tf.meta.inner_loop import Adapted, Forward, Params, adapt, predict_
 from metaf2n_tf.meta.losses import OuterTerms
 from metaf2n_tf.meta.method import Method
 from metaf2n_tf.meta.recompute import recompute
-from metaf2n_tf.meta.settings import SHARPENED
 from metaf2n_tf.networks import discriminator, lpips, masknet, sr
 from metaf2n_tf.networks.typed import static_shape
 from metaf2n_tf.weights.load import RATE_SCOPE
@@ -161,12 +160,9 @@ class MetaStep:
     def _discriminate(self) -> Forward:
         return _in_bfloat16(discriminator.forward) if self.mixed_precision else discriminator.forward
 
-    def _target(self, task: MetaBatch) -> tf.Tensor:
-        return task.labelb if self.method.outer_target == SHARPENED else task.labelb_nousm
-
     def _outer_terms(self, normalized: Params, task: MetaBatch, output: tf.Tensor, weight_map: tf.Tensor) -> OuterTerms:
         """`normalized`: the discriminator's weights, empty for none."""
-        target = seen = self._target(task)
+        target = seen = task.labelb
         seen_output = output
         if self.method.lpips_windows:
             drawn_by = tf.reduce_sum(tf.cast(tf.round(task.labelb_nousm * 255.0), tf.int32))

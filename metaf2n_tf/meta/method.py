@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from metaf2n_tf.meta.losses import PUBLISHED_WEIGHTS, LossWeights
-from metaf2n_tf.meta.settings import SHARPENED, Settings
+from metaf2n_tf.meta.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,9 @@ class Method:
     state where it has learned ones; meta_lr, discriminator_lr: of the two Adam optimizers; meta_lr falls to its share
     meta_lr_decay along a half cosine of meta_iter steps (1: it stays); rate_lr: Adam's for the logarithms of learned
     rates; loss_weights: of the outer loss; lpips_windows: LPIPS is that of random windows (`losses.draw_windows`),
-    which the task's pixels draw; outer_target: "sharpened" or "plain" background, which the outer loss compares with;
-    inner_loop: False trains plainly, on the same batches with the same losses; clip_norm: longest gradient of the
-    generator, a longer one is shortened (0: any); decay_step_weights: whether MZSR's weights of the inner steps move on
-    with the step number.
+    which the task's pixels draw; inner_loop: False trains plainly, on the same batches with the same losses; clip_norm:
+    longest gradient of the generator, a longer one is shortened (0: any); decay_step_weights: whether MZSR's weights of
+    the inner steps move on with the step number.
     """
 
     meta_batch_size: int
@@ -31,7 +30,6 @@ class Method:
     rate_lr: float = 1e-2
     loss_weights: LossWeights = PUBLISHED_WEIGHTS
     lpips_windows: bool = False
-    outer_target: str = SHARPENED
     inner_loop: bool = True
     clip_norm: float = 0.0
     decay_step_weights: bool = True

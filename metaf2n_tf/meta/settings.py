@@ -8,7 +8,7 @@ from typing import Any
 
 from metaf2n_tf.errors import Argument, UserError
 
-SHARPENED, PLAIN = OUTER_TARGETS = ("sharpened", "plain")
+OUTER_TARGETS = ("sharpened", "plain")
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _WHOLE = (
     {  # name: (least value, of which it must be a multiple)

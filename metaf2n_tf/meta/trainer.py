@@ -239,10 +239,9 @@ class Trainer:
         return Replicas(meta_step, self._strategy)
 
     def _batches(self) -> MetaBatches:
-        settings, replicas = self._settings, self._replicas
-        shape = Shape(settings.META_BATCH_SIZE, settings.TASK_BATCH_SIZE, settings.HEIGHT, settings.HEIGHT1)
+        replicas, shape = self._replicas, Shape.of(self._settings)
         share = (replicas.process, replicas.processes)
-        tasks = task_dataset(self._faces, self._backgrounds, shape, settings.SEED, self.step, share=share)
+        tasks = task_dataset(self._faces, self._backgrounds, shape, self._settings.SEED, self.step, share=share)
         return MetaBatches(tasks, self._restore, shape)
 
     def dry_run(self) -> None:

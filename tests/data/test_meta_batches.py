@@ -1,11 +1,14 @@
 """Meta-batches: what they hold, how they are drawn, and that seed and step are all they depend on."""
 
+import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import config
 from metaf2n_tf.data import meta_batches
 from metaf2n_tf.data.degradation import SMALLEST, STAGES, degrade, draw_parameters
 from metaf2n_tf.data.meta_batches import MetaBatches, Shape, choose_corners, make_task, task_dataset
@@ -98,6 +101,22 @@ def test_a_perfect_restorer_gives_the_faces_themselves(sets, batches):
     np.testing.assert_array_equal(batch.labela, batch.labela_gt)
     np.testing.assert_array_equal(batch.inputb, batches[0].inputb)
     assert np.abs(batch.labela - batches[0].labela).max() > 0.1
+
+
+def test_plain_backgrounds_are_degraded_and_compared_as_they_are(sets, batches):
+    shape = dataclasses.replace(SHAPE, sharpened=False)
+    with MetaBatches(task_dataset(*sets[0], shape), ENLARGE, shape) as made:
+        plain, sharpened = next(made), batches[0]
+    np.testing.assert_allclose(plain.labelb, plain.labelb_nousm, atol=1e-6)
+    np.testing.assert_array_equal(plain.inputa, sharpened.inputa)
+    np.testing.assert_array_equal(plain.labelb_nousm, sharpened.labelb_nousm)
+    assert plain.inputb.numpy().std() < sharpened.inputb.std()
+
+
+def test_the_shape_is_read_off_the_config():
+    values = vars(config)
+    assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=True)
+    assert Shape.of(SimpleNamespace(**values | {"OUTER_TARGET": "plain"})) == Shape(4, 4, 128, 256, sharpened=False)
 
 
 def test_another_seed_gives_other_batches(sets, batches):

@@ -50,7 +50,7 @@ def scope(params, name):
 
 
 @tf.function(autograph=False)
-def definition(state, task, loss_weights, plain_target, inner_loop, windows=False):
+def definition(state, task, loss_weights, inner_loop, windows=False):
     """The generator's loss of one task and its gradient, one inner step, as config.py describes them."""
 
     def see(pictures):
@@ -62,7 +62,7 @@ def definition(state, task, loss_weights, plain_target, inner_loop, windows=Fals
     with tf.GradientTape() as tape:
         tape.watch(state.generator)
         start, log_rates = (scope(state.generator, name) for name in ("MODEL", "TaskLR"))
-        target = task.labelb_nousm if plain_target else task.labelb
+        target = task.labelb
 
         def outer_loss(params):
             output = srvgg.forward(params, task.inputb)
@@ -97,20 +97,19 @@ def definition(state, task, loss_weights, plain_target, inner_loop, windows=Fals
     [
         ({"rates": True}, {"loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
         ({"rates": True, "gan": False}, {"first_order": True, "loss_weights": NO_GAN}),
-        ({"gan": False}, {"outer_target": "plain", "loss_weights": NO_GAN._replace(l1=0.3, lpips=2.0, mask=0.5)}),
+        ({"gan": False}, {"loss_weights": NO_GAN._replace(l1=0.3, lpips=2.0, mask=0.5)}),
         ({"gan": False}, {"lpips_windows": True, "loss_weights": NO_GAN._replace(lpips=2.0, unadapted=0.7)}),
         ({"mask": False}, {"inner_loop": False, "loss_weights": PUBLISHED_WEIGHTS._replace(unadapted=0.7)}),
     ],
-    ids=["rates, unadapted", "rates, first order", "plain target, weights", "windows", "no inner loop"],
+    ids=["rates, unadapted", "rates, first order", "weights", "windows", "no inner loop"],
 )
 def test_gradients_are_those_of_the_definition(batch, parts, options):
     state = make_state(**parts)
     task = MetaBatch(*(tensor[0] for tensor in batch))
     found = gradients(meta_step(**options), state, batch)
     weights = options.get("loss_weights", PUBLISHED_WEIGHTS)
-    plain_target, inner_loop = options.get("outer_target") == "plain", options.get("inner_loop", True)
-    windows = options.get("lpips_windows", False)
-    total, expected = definition(state, task, weights, plain_target, inner_loop, windows)
+    inner_loop, windows = options.get("inner_loop", True), options.get("lpips_windows", False)
+    total, expected = definition(state, task, weights, inner_loop, windows)
     if options.get("first_order"):  # only the rates' gradient is the same in both orders
         expected = scope(expected, "TaskLR")
     np.testing.assert_allclose(found.losses.weighted, total, rtol=1e-5)
