@@ -15,6 +15,7 @@ TFRECORD_PATH0 = "./datasets/whole_face.tfrecord"  # faces, for the inner loop
 TFRECORD_PATH1 = "./datasets/back400.tfrecord"  # backgrounds, for the outer loop
 RESTORER = "gpen_256"  # of the LQ faces; or asffnet, kdfsrnet, faces_lite, self_ensemble, none, ground_truth
 EXEMPLAR_DIR = ""  # for asffnet: HQ photos of the one person whose faces TFRECORD_PATH0 holds
+SHARED_NOISE = False  # pictures of a task have noise of one strength, as a photo has; False: of any, as published
 SEED = 0  # of the meta-batches, and of the weights that are drawn
 
 # Outer loop.

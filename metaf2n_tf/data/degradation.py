@@ -173,11 +173,17 @@ def draw_parameters(seed: tf.Tensor, stages: tuple[Stage, Stage] = STAGES) -> Pa
     )
 
 
-def _add_noise(planes: tf.Tensor, stage: Stage, gaussian: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _add_noise(
+    planes: tf.Tensor, stage: Stage, gaussian: tf.Tensor, seed: tf.Tensor, shared: tf.Tensor | None = None
+) -> tf.Tensor:
+    """`shared`: seed of what all pictures then have in common, see `degrade`."""
     strength_seed, gray_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
     count = tf.shape(planes)[:1]
-    strength = tf.random.stateless_uniform(count, strength_seed)
-    gray = tf.random.stateless_uniform(count, gray_seed) < stage.gray_prob
+    if shared is None:
+        strength, chance = (tf.random.stateless_uniform(count, own) for own in (strength_seed, gray_seed))
+    else:
+        strength, chance = (tf.fill(count, one) for one in tf.unstack(tf.random.stateless_uniform([2], shared)))
+    gray = chance < stage.gray_prob
 
     def draw(function, low_high):
         low, high = low_high
@@ -192,7 +198,11 @@ def _add_noise(planes: tf.Tensor, stage: Stage, gaussian: tf.Tensor, seed: tf.Te
 
 
 def degrade(
-    planes: tf.Tensor, parameters: Parameters, seed: tf.Tensor, stages: tuple[Stage, Stage] = STAGES
+    planes: tf.Tensor,
+    parameters: Parameters,
+    seed: tf.Tensor,
+    stages: tuple[Stage, Stage] = STAGES,
+    shared_noise: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Blur, resize, noise, JPEG, and the same again, down to a quarter of the size.
 
@@ -201,22 +211,25 @@ def degrade(
       parameters: of the task.
       seed: int32 (2,), of the pictures' noise.
       stages: the noise's ranges.
+      shared_noise: int32 (2,), seed of the noise's strength and of whether it is gray, for all pictures; None: each
+        picture has its own, as published.
 
     Returns:
       uint8 (N, 3, H / 4, W / 4).
     """
     (first, second), sides = parameters[:2], [side // SCALE for side in static_shape(planes)[2:]]
     seeds = tf.unstack(tf.random.split(seed, 2))
+    shared = [None, None] if shared_noise is None else tf.unstack(tf.random.split(shared_noise, 2))
 
     out = filter2d(planes, first.kernel)
     out = resize_by(out, first.scale, first.mode)
-    out = _add_noise(out, stages[0], first.gaussian, seeds[0])
+    out = _add_noise(out, stages[0], first.gaussian, seeds[0], shared[0])
     out = jpeg(out, first.quality)
 
     out = tf.cond(second.blurred, lambda: filter2d(out, second.kernel), lambda: out)
     middle = [tf.cast(side * second.scale, tf.int32) for side in sides]  # cut off, as published
     out = resize_to(out, middle, second.mode)
-    out = _add_noise(out, stages[1], second.gaussian, seeds[1])
+    out = _add_noise(out, stages[1], second.gaussian, seeds[1], shared[1])
 
     def finish(x: tf.Tensor) -> tf.Tensor:
         return filter2d(resize_to(x, sides, parameters.final_mode), parameters.sinc)

@@ -67,7 +67,8 @@ class Shape:
     """What a meta-batch holds: tasks, pairs a task, sides of the HQ patches in pixels.
 
     sharpened: LQ backgrounds are made of sharpened ones, as published; else of the pictures as they are, and labelb is
-    labelb_nousm.
+    labelb_nousm; shared_noise: the noise of a task's pictures is equally strong, as in the parts of one photo; else of
+    any strength in each, as published.
     """
 
     tasks: int
@@ -75,12 +76,13 @@ class Shape:
     face_patch: int
     background_patch: int
     sharpened: bool = True
+    shared_noise: bool = False
 
     @classmethod
     def of(cls, config: SimpleNamespace) -> "Shape":
         """The shape that the values of `config.py` describe."""
-        sides = config.HEIGHT, config.HEIGHT1
-        return cls(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, *sides, config.OUTER_TARGET == "sharpened")
+        sides, sharpened = (config.HEIGHT, config.HEIGHT1), config.OUTER_TARGET == "sharpened"
+        return cls(config.META_BATCH_SIZE, config.TASK_BATCH_SIZE, *sides, sharpened, config.SHARED_NOISE)
 
 
 def _draw_corners(seed: tf.Tensor, shape: tuple[int, ...], side: int, patch: int) -> tf.Tensor:
@@ -123,11 +125,12 @@ def make_task(seed: tf.Tensor, faces: tf.Tensor, backgrounds: tf.Tensor, shape: 
         tf.random.split(seed, 6)
     )
     parameters = draw_parameters(parameter_seed)
+    noise = _fold_in(parameter_seed, tf.constant(1)) if shape.shared_noise else None
     planes = _to_planes(_as_unit(backgrounds))
     if shape.sharpened:
         planes = sharpen(planes)
-    lq_backgrounds = _from_planes(degrade(planes, parameters, background_seed))
-    lq_faces = _from_planes(degrade(_to_planes(_as_unit(faces)), parameters, face_seed))
+    lq_backgrounds = _from_planes(degrade(planes, parameters, background_seed, shared_noise=noise))
+    lq_faces = _from_planes(degrade(_to_planes(_as_unit(faces)), parameters, face_seed, shared_noise=noise))
 
     flipped = tf.random.stateless_uniform([shape.pairs], flip_seed) < 0.5
     corners = _draw_corners(corner_seed, (shape.pairs,), static_shape(backgrounds)[1], shape.background_patch)

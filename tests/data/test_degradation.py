@@ -218,6 +218,36 @@ def test_the_same_seed_gives_the_same_picture_and_each_picture_its_own_noise(gol
         assert (one.numpy()[0] != one.numpy()[1]).any()
 
 
+def test_shared_noise_is_equally_strong_in_all_pictures_of_a_task_but_not_the_same():
+    flat, stage = tf.fill([40, 3, 64, 64], 0.5), STAGES[0]
+
+    def spread(seed, shared):
+        noisy = degradation._add_noise(flat, stage, tf.constant(True), tf.constant([seed, 1]), shared)
+        noise = noisy.numpy() - 0.5
+        assert (noise[0] != noise[1]).any()
+        grays = np.abs(noise[:, 0] - noise[:, 1]).max(axis=(1, 2)) < 1e-6
+        return noise.std(axis=(1, 2, 3)), grays
+
+    together, own = (spread(2, shared) for shared in (tf.constant([3, 4]), None))
+    assert together[0].max() < 1.1 * together[0].min()
+    assert own[0].max() > 3 * own[0].min()
+    assert len(set(together[1])) == 1
+    assert len(set(own[1])) == 2
+    np.testing.assert_allclose(spread(5, tf.constant([3, 4]))[0].mean(), together[0].mean(), rtol=0.05)
+
+
+def test_shared_noise_goes_through_the_whole_chain():
+    flat, parameters = tf.fill([8, 3, 96, 96], 0.5), draw_parameters(tf.constant([1, 1]))
+    for picture_seed in ([1, 2], [3, 4]):
+        made = [
+            degrade(flat, parameters, tf.constant(picture_seed), shared_noise=tf.constant([9, shared]))
+            for shared in range(4)
+        ]
+        spreads = np.array([np.float64(lq).std(axis=(1, 2, 3)) for lq in made])
+        assert (spreads.max(axis=1) < 1.5 * spreads.min(axis=1)).all()
+        assert spreads.mean(axis=1).max() > 2 * spreads.mean(axis=1).min()
+
+
 def test_degraded_pictures_still_show_what_they_showed(golden):
     planes = read_planes(golden("degradation_chain")[0]["face_png"])
     small = tf.nn.avg_pool2d(tf.transpose(planes, [0, 2, 3, 1]), 4, 4, "VALID").numpy()[0]

@@ -113,10 +113,26 @@ def test_plain_backgrounds_are_degraded_and_compared_as_they_are(sets, batches):
     assert plain.inputb.numpy().std() < sharpened.inputb.std()
 
 
+def test_faces_and_backgrounds_of_a_task_share_the_strength_of_noise_where_the_shape_says_so():
+    faces, backgrounds = (tf.fill([3, side, side, 3], tf.constant(128, tf.uint8)) for side in (FACE, BACKGROUND))
+
+    def ratios(shared):
+        shape = dataclasses.replace(SHAPE, shared_noise=shared)
+        for index in range(6):
+            task = make_task(tf.constant([index, 0]), faces, backgrounds, shape)
+            spreads = [np.std(255 * picture) for picture in np.float64(task.inputb)]
+            spreads += [np.std(lq) for lq in np.float64(task.lq_faces)]
+            yield max(spreads) / min(spreads)
+
+    assert max(ratios(True)) < 1.6
+    assert np.median(list(ratios(False))) > 1.6
+
+
 def test_the_shape_is_read_off_the_config():
     values = vars(config)
-    assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=True)
-    assert Shape.of(SimpleNamespace(**values | {"OUTER_TARGET": "plain"})) == Shape(4, 4, 128, 256, sharpened=False)
+    assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=True, shared_noise=False)
+    values |= {"OUTER_TARGET": "plain", "SHARED_NOISE": True}
+    assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=False, shared_noise=True)
 
 
 def test_another_seed_gives_other_batches(sets, batches):
@@ -198,7 +214,8 @@ def test_a_task_has_one_set_of_parameters_and_each_picture_its_own_noise(monkeyp
     calls = []
     real = meta_batches.degrade
 
-    def degrade(planes, parameters, seed):
+    def degrade(planes, parameters, seed, shared_noise):
+        assert shared_noise is None
         calls.append((parameters, seed.numpy().tolist(), real(planes, parameters, seed).numpy()))
         return calls[-1][2]
 
