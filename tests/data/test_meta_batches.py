@@ -129,7 +129,7 @@ def test_faces_and_backgrounds_of_a_task_share_the_strength_of_noise_where_the_s
 
 
 def test_the_shape_is_read_off_the_config():
-    values = vars(config)
+    values = dict(vars(config))
     assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=True, shared_noise=False)
     values |= {"OUTER_TARGET": "plain", "SHARED_NOISE": True}
     assert Shape.of(SimpleNamespace(**values)) == Shape(4, 4, 128, 256, sharpened=False, shared_noise=True)
