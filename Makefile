@@ -13,13 +13,14 @@ DISTS := weights/dists.npz
 FACE_MESH := weights/face_landmark.tflite
 PICTURES ?= datasets/lite/pictures
 TORCH_PYTHON ?= python3
+JAX_VENV := .venv-jax
 JAX_PYTHON ?= python3
 EXPORT_VENV := .venv-export
 PEERS_VENV := .venv-peers
 # All weights of these targets stay here, and none of the user's cache is taken.
 export METAF2N_WEIGHTS := weights
 
-.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-peers bench-portable clean
+.PHONY: demo held-out train-demo kdfsrnet-demo test test-slow test-package lint bench bench-faces bench-kdfsrnet bench-data bench-meta bench-metrics bench-peers bench-portable bench-gpu clean
 
 demo: $(VENV)/installed $(WEIGHTS) $(LPIPS) $(NIQE)  ## the main job on a real photo: faces, adaptation, x4, report
 	$(RUN) scripts/demo.py
@@ -65,8 +66,11 @@ bench-data: $(VENV)/installed $(WEIGHTS)  ## training data beside NumPy, OpenCV 
 bench-meta: $(VENV)/installed $(WEIGHTS) $(LPIPS)  ## the meta-step beside the published way
 	$(RUN) benchmarks/meta_step.py
 
-bench-portable: $(VENV)/installed  ## both steps as StableHLO, run by JAX, which JAX_PYTHON must have
-	$(RUN) benchmarks/portable_step.py --output results/portable --blocks 2 --width 16 --jax_python $(JAX_PYTHON)
+bench-gpu: $(VENV)/installed $(JAX_VENV)/installed  ## SR networks, inner step and meta-step timed on JAX's device
+	$(RUN) benchmarks/portable.py --output results/gpu --published --jax_python $(JAX_VENV)/bin/python
+
+bench-portable: $(VENV)/installed  ## the same programs, small, in TensorFlow and in JAX, which JAX_PYTHON must have
+	$(RUN) benchmarks/portable.py --output results/portable --jax_python $(JAX_PYTHON)
 
 bench-metrics: $(VENV)/installed $(LPIPS) $(NIQE)  ## the metrics beside the published code, which TORCH_PYTHON must have
 	$(RUN) benchmarks/metrics.py --torch_python $(TORCH_PYTHON)
@@ -104,5 +108,10 @@ $(PEERS_VENV)/installed: requirements-peers.txt  ## the programs that the SR net
 	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+$(JAX_VENV)/installed: requirements-jax.txt  ## JAX, with CUDA
+	$(PYTHON) -m venv $(JAX_VENV)
+	$(JAX_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf .venv .venv-tf215 .venv-export .venv-peers results
+	rm -rf .venv .venv-tf215 .venv-export .venv-peers .venv-jax results

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from metaf2n_tf import places
+from metaf2n_tf import places, runtime
 from metaf2n_tf.data import files
 from metaf2n_tf.data.meta_batches import BatchRestorer, MetaBatches, Shape, task_dataset
 from metaf2n_tf.data.tfrecords.records import open_set
@@ -192,8 +192,8 @@ class Trainer:
           UserError: something is missing, damaged or does not go together.
         """
         self._strategy = choose_strategy()  # before TensorFlow is used
-        if run.mixed_precision and not run.xla:
-            slow = " is for GPUs: CPUs compute convolution gradients in bfloat16 very slowly"
+        if run.mixed_precision and "bfloat16" not in runtime.reduced_precisions():
+            slow = ": this device has no instructions for bfloat16, and computes gradients in it very slowly"
             logger.warning(Message(Argument("mixed_precision"), slow))
         self._settings, self._run, self._method = settings, run, read_method(settings)
         self._faces, self._backgrounds = open_set(settings.TFRECORD_PATH0), open_set(settings.TFRECORD_PATH1)
