@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metaf2n_tf.errors import Argument, UserError
+from metaf2n_tf.errors import Argument, Message, UserError
 from metaf2n_tf.faces import align, detect, restorers
 from metaf2n_tf.faces.crop import select_faces
 from metaf2n_tf.faces.detect import Face
@@ -137,6 +137,10 @@ class FaceFinder:
         restored = restore(levels, used, Source(Path(name), len(faces)))
         done = [found.face for found in restored]
         failed = [face for face in used if face not in done]
+        smallest = restorers.RESTORERS[self.restorer].smallest
+        if small := sum(min(found.lq.shape[:2]) < smallest for found in restored):
+            told = f"{name}: {small} of its faces under {smallest} LQ pixels, too small for {self.restorer} to help"
+            logger.warning(Message(told, ". Remedy: ", Argument("min_face", smallest), " leaves them out"))
         return Found(restored, failed, [face for face in faces if face not in used])
 
     def pairs(self, rgb: np.ndarray, name: str | Path = "photo") -> list[Pair]:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_tiny_sr
 
 from metaf2n_tf.errors import UserError
 from metaf2n_tf.faces import detect
@@ -46,6 +47,17 @@ def test_what_becomes_of_each_face(detections):
     ((lq, hq),) = found.pairs
     np.testing.assert_array_equal(lq, rgb[4:31, 2:26])
     assert (hq.shape, hq.dtype) == ((108, 96, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("restorer", "told"), [("faces_lite", True), ("self_ensemble", False)])
+def test_faces_too_small_for_the_restorer_are_said_so(detections, caplog, restorer, told):
+    detections[0].extend([Face(0, (0, 0, 30, 30), 0.99, MARKS), Face(1, (2, 4, 12, 30), 0.99, MARKS)])
+    finder(restorer, sr=make_tiny_sr)(np.full((40, 40, 3), 99, np.uint8), "old.png")
+    line = (
+        "old.png: 1 of its faces under 12 LQ pixels, too small for faces_lite to help. "
+        "Remedy: min_face=12 leaves them out"
+    )
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [line] * told
 
 
 def test_floats_are_rounded_once_and_give_what_levels_give(detections):

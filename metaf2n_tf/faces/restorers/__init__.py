@@ -63,7 +63,8 @@ class Restorer:
     they are fetched when they are not there; photos, batches: whether it is for the faces of photos, and for
     meta-batches; default: whether it is taken if none is asked for and its weights are there; exemplars: whether it
     needs HQ photos of the person; aligns: whether it takes aligned faces, which can then be shown, and be cut as
-    published; note: what a user should know of its results.
+    published; smallest: the least LQ pixels of a face's shorter side at which it has been measured to help, 0 where
+    that is not known; note: what a user should know of its results.
     """
 
     module: str
@@ -75,6 +76,7 @@ class Restorer:
     default: bool = False
     exemplars: bool = False
     aligns: bool = False
+    smallest: int = 0
     note: str = ""
 
 
@@ -92,7 +94,9 @@ RESTORERS: dict[str, Restorer] = {
         f"{__name__}.asffnet", "ASFFNet, with photos of the person", "asffnet", exemplars=True, aligns=True
     ),
     "kdfsrnet": Restorer(f"{__name__}.kdfsrnet", "KDFSRNet's student", "kdfsrnet", aligns=True),
-    "faces_lite": Restorer(f"{__name__}.faces_lite", "our own small one, which is shipped", "faces-lite", default=True),
+    "faces_lite": Restorer(
+        f"{__name__}.faces_lite", "our own small one, which is shipped", "faces-lite", default=True, smallest=12
+    ),
     "self_ensemble": Restorer(
         f"{__name__}.self_ensemble",
         "no face restorer, only the SR network averaged over flips and rotations",
