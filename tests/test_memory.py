@@ -59,11 +59,11 @@ def test_meta_training_of_the_compact_network_at_the_published_sizes_stays_under
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("weights", "most"), [("metaf2n-lite", 1.7), ("weights/realesrgan-x4plus.npz", 2.3)])
+@pytest.mark.parametrize(("weights", "most"), [("metaf2n-lite", 1.2), ("weights/realesrgan-x4plus.npz", 2.3)])
 def test_a_megapixel_photo_stays_small(tmp_path, root, weights, most):
     """About ten minutes on 2 cores with x4plus: 37 faces found, one step, 1024x1024 LQ pixels.
 
-    The aim for the compact network, 1.2 GB, is missed by what the package of MTCNN takes for so many faces.
+    The compact network fails this on CPUs with oneDNN, with 1.6 GB: the package of MTCNN takes 0.55 GB for so many.
     """
     gt = cv2.imread(str(root / "datasets" / "sample" / "GT" / "grace_hopper.png"))
     (tmp_path / "LQ").mkdir()
